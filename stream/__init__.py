@@ -1,0 +1,1 @@
+"""flowtell: watch live video and say fake or real."""
