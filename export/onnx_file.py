@@ -1,0 +1,75 @@
+"""A trained module -> one ONNX file that carries its contract: uint8 (N, S, S, C) ``image`` -> (N,) ``p_fake``."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from stream.contract import KEY, Contract
+from stream.errors import OutputError
+from train.models import p_fake
+
+OPSET = 18
+
+
+class Calibrated(nn.Module):
+    """A network with its calibration: uint8 (N, S, S, C) -> P(fake) (N,) float32."""
+
+    def __init__(self, module: nn.Module, contract: Contract) -> None:
+        super().__init__()
+        self.module = module
+        self.contract = contract
+
+    def forward(self, image: Tensor) -> Tensor:
+        return p_fake(self.module(image), self.contract)
+
+
+def export(module: nn.Module, contract: Contract, out: Path) -> Path:
+    """Write ``module`` (uint8 (N, S, S, C) -> logits (N, 2)) as a single float32 ONNX file with dynamic batch.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    example = torch.zeros(2, contract.size, contract.size, contract.channels, dtype=torch.uint8)
+    graph = Calibrated(module, contract).eval().cpu()
+    noisy = logging.getLogger("torch.onnx")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The exporter warns about its own insides; parity is measured afterwards and says what matters.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                input_names=["image"],
+                output_names=["p_fake"],
+                dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        noisy.setLevel(level)
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    model = program.model_proto
+    write(model, contract, out)
+    return out
+
+
+def write(model: onnx.ModelProto, contract: Contract, out: Path) -> None:
+    """Save a graph as one file with the contract in its metadata, whole or not at all. Raises OutputError."""
+    onnx.helper.set_model_props(model, {KEY: contract.to_json()})
+    part = out.with_name(out.name + ".part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(model.SerializeToString())
+        part.replace(out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another place") from error
