@@ -38,7 +38,7 @@ class Pairer:
 
     def update(self, frame: Frame, tracks: Sequence[Track]) -> list[Pair]:
         """The pairs that this frame completes: at most one for each face that it shows."""
-        if self._recent and (frame.epoch != self._recent[-1].epoch or frame.pts_s <= self._recent[-1].pts_s):
+        if self._recent and not frame.follows(self._recent[-1]):
             self.reset()
         contract, now_s = self._contract, frame.pts_s
         while self._recent and now_s - self._recent[0].pts_s > contract.gap_max_s:
@@ -61,7 +61,7 @@ class Pairer:
                 continue
             first, second = (cut(f.picture, track.box, contract.margin, contract.size) for f in (partner, frame))
             pairs.append(Pair(track.id, now_s, now_s - partner.pts_s, first, second, track.box, track.box.w))
-            self._due_s[track.id] = max(self._due_s[track.id] + self._every_s, now_s - self._every_s)
+            self._due_s[track.id] = max(self._due_s[track.id] + self._every_s, now_s + self._every_s / 2)
         return pairs
 
     def reset(self) -> None:

@@ -11,12 +11,15 @@ from .contract import Contract
 from .faces import FaceDetector
 from .fusion import fuse
 from .pairing import Pairer
-from .records import Frame, Image, Pair, Track, Verdict
+from .records import Frame, Image, Pair, Reason, Track, Verdict
 from .tracking import Tracker
 from .verdict import Window
 
 Score = Callable[[Sequence[Image]], NDArray[np.float32]]
 """Network inputs -> P(fake) of each."""
+
+Repeats = Callable[[Frame], Reason | None]
+"""Whether the picture repeats itself: FROZEN, LOOPED or None."""
 
 
 def pairs(
@@ -24,7 +27,7 @@ def pairs(
 ) -> Iterator[tuple[Frame, list[Track], list[Pair]]]:
     """Each frame with its tracks and the pairs that it completes. Training data is made by this very function."""
     for frame in frames:
-        tracks = tracker.update(faces(frame), frame.pts_s)
+        tracks = tracker.update(frame, faces(frame))
         yield frame, tracks, pairer.update(frame, tracks)
 
 
@@ -36,8 +39,9 @@ def detect(
     model: Score,
     contract: Contract,
     window: Window,
+    repeats: Repeats = lambda frame: None,
 ) -> Iterator[tuple[Frame, list[Verdict]]]:
     """Each frame with the verdict of every face in it."""
     for frame, tracks, ready in pairs(frames, faces, tracker, pairer):
         scores = model([fuse(pair, contract) for pair in ready])
-        yield frame, window.update(tracks, ready, scores, frame.pts_s)
+        yield frame, window.update(frame, tracks, ready, scores, repeats(frame))

@@ -68,7 +68,17 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.index < 0 or not np.isfinite(self.pts_s):
-            raise ValueError(f"frame {self.index} at {self.pts_s} s: index and time must be finite and not negative")
+            raise ValueError(f"frame {self.index} at {self.pts_s} s: the index must not be negative, the time finite")
+
+    def follows(self, before: Frame | None) -> bool:
+        """Whether this frame goes on where ``before`` was: later, of the same epoch and the same size."""
+        return (
+            before is not None
+            and self.epoch == before.epoch
+            and self.pts_s > before.pts_s
+            and self.picture.width == before.picture.width
+            and self.picture.height == before.picture.height
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +162,10 @@ class Reason(StrEnum):
 class Verdict:
     """What is known of one face at one moment.
 
-    ``p_fake`` is the mean P(fake) over the window, None before the first pair; ``pairs`` the
-    evidence in the window; ``age_s`` how long ago the newest frame of that evidence was shown;
-    ``history`` the window's means so far, oldest first, for the small curve.
+    ``p_fake`` is the mean P(fake) over the window, None without a pair in it; ``pairs`` the evidence in
+    the window; ``pts_s`` the moment, in the source's time; ``age_s`` how much older the newest frame of
+    that evidence is (of the face, before the first pair); ``history`` the window's means so far, one for
+    each pair, oldest first, for the small curve.
     """
 
     track: int

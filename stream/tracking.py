@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .records import Box, Face, Track
+from .records import Box, Face, Frame, Track
 
 
 @dataclass(slots=True)
@@ -42,9 +42,13 @@ class Tracker:
         self._size_tau_s = size_tau_s
         self._states: list[_State] = []
         self._next_id = 1
+        self._last: Frame | None = None
 
-    def update(self, faces: Sequence[Face], now_s: float) -> list[Track]:
-        """Continue the tracks with the faces of one picture, in order of track id."""
+    def update(self, frame: Frame, faces: Sequence[Face]) -> list[Track]:
+        """Continue the tracks with the faces found in ``frame``, in order of track id."""
+        if not frame.follows(self._last):
+            self.reset()
+        self._last, now_s = frame, frame.pts_s
         self._states = [s for s in self._states if now_s - s.last_s <= self._max_age_s]
         free = list(faces)
         candidates = sorted(
@@ -68,6 +72,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget every face; ids go on, so that no two faces ever share one."""
         self._states.clear()
+        self._last = None
 
     def _follow(self, state: _State, seen: Box, now_s: float) -> None:
         elapsed = now_s - state.last_s
