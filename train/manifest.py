@@ -105,11 +105,12 @@ def _row(source: Path, number: int, row: dict[str, str | None]) -> Clip:
     path, label, method, identity, pair = ((row[c] or "").strip() for c in COLUMNS)
     if not path:
         raise DataError(f"{source} line {number} has no path")
-    if label != "real" and label != "fake":
+    known: Label | None = next((k for k in get_args(Label) if k == label), None)
+    if known is None:
         raise DataError(f"{source} line {number} has the label {label!r}: it must be real or fake")
     identities = tuple(dict.fromkeys(i.strip() for i in identity.replace(";", "|").split("|") if i.strip()))
     name = Path(path).as_posix()
-    return Clip(name, source.parent / path, label, method, identities or (name,), pair)
+    return Clip(name, source.parent / path, known, method, identities or (name,), pair)
 
 
 def _from_folders(source: Path) -> list[Clip]:

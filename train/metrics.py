@@ -87,12 +87,10 @@ def average_precision(p_fake: Scores, fake: Flags) -> float:
     """Sum over thresholds of precision times the recall gained there (as scikit-learn defines it)."""
     if not fake.any():
         return float("nan")
-    thresholds = np.unique(p_fake)[::-1]
-    chosen = [p_fake >= t for t in thresholds]
-    hits = np.array([int((c & fake).sum()) for c in chosen], float)
-    recall = hits / fake.sum()
-    precision = hits / np.array([int(c.sum()) for c in chosen])
-    return float((np.diff(recall, prepend=0.0) * precision).sum())
+    _, inverse = np.unique(-p_fake, return_inverse=True)
+    chosen = np.cumsum(np.bincount(inverse))
+    hits = np.cumsum(np.bincount(inverse, weights=fake.astype(float)))
+    return float((np.diff(hits / fake.sum(), prepend=0.0) * hits / chosen).sum())
 
 
 def accuracy(p_fake: Scores, fake: Flags, threshold: float = 0.5) -> float:
