@@ -1,4 +1,4 @@
-"""Real RTSP cameras for the tests: GStreamer's server in a process of its own that can be stalled, killed and restarted.
+"""Real RTSP cameras for the tests: GStreamer's server in its own process, which can be stalled, killed, restarted.
 
     with RtspServer(file=clip) as url: ...                       # the file's own H.264 packets, at its own speed
     with RtspServer(size=(640, 360), fps=30, codec="h265") as url: ...            # a moving test picture
