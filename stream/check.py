@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .contract import Contract
 from .faces import FaceDetector, HaarFaces
-from .fusion import fuse
 from .model import Model
 from .pairing import Pairer
-from .pipeline import pairs
+from .pipeline import PairScore, pairs
 from .records import Frame, Image, Pair, Reason, State
+from .scoring import PairScorer
 from .sources import read_file
 from .tracking import Tracker
 from .verdict import decide
@@ -97,6 +97,7 @@ def _judge(
     on_frame: Callable[[Frame], None] | None,
 ) -> FileVerdict:
     contract = model.contract
+    score = PairScorer(model, contract)
     found: dict[int, _Face] = {}
     waiting: list[Pair] = []
     shortest_gap_s, last_s = float("inf"), None
@@ -109,11 +110,11 @@ def _judge(
             face.last_s = track.last_s
         waiting += ready
         if len(waiting) >= _BATCH:
-            _score(waiting, model, found)
+            _score(waiting, score, found)
             waiting = []
         if on_frame is not None:
             on_frame(frame)
-    _score(waiting, model, found)
+    _score(waiting, score, found)
 
     told = tuple(_told(track, face, contract) for track, face in found.items())
     main = max(told, key=lambda t: t.pairs, default=None)
@@ -127,10 +128,9 @@ def _judge(
     return FileVerdict(name, main.verdict, main.p_fake, main.pairs, reason, told)
 
 
-def _score(waiting: Sequence[Pair], model: Scorer, found: dict[int, _Face]) -> None:
-    scores = model([fuse(pair, model.contract) for pair in waiting])
-    for pair, score in zip(waiting, scores, strict=True):
-        found[pair.track].scores.append(float(score))
+def _score(waiting: Sequence[Pair], score: PairScore, found: dict[int, _Face]) -> None:
+    for pair, p_fake in zip(waiting, score(waiting), strict=True):
+        found[pair.track].scores.append(float(p_fake))
 
 
 def _told(track: int, face: _Face, contract: Contract) -> TrackVerdict:

@@ -7,6 +7,7 @@ checkpoint and pair store. A missing or unknown field raises; nothing is filled 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,7 @@ from .errors import ContractError
 KEY = "flowtell"
 VERSION = 1
 Input = Literal["fused", "rgb", "flow", "stack"]
+FlowMethod = Literal["farneback", "dis", "pwcnet"]
 CHANNELS: dict[str, int] = {"fused": 3, "rgb": 3, "flow": 3, "stack": 6}
 
 FARNEBACK: dict[str, float] = {
@@ -53,7 +55,8 @@ class Contract:
     ``size``: side of the crops; ``margin``: what the crop shows around the canonical face box, on each
     side, as a share of that box; ``gap_s``: nominal gap of a pair, within ``gap_min_s``..``gap_max_s``;
     ``temperature`` and ``bias``: calibration, P(fake) = sigmoid(logit / temperature + bias), already in the
-    graph; ``window_s``: what a live verdict averages over; ``min_pairs``: evidence it needs at least.
+    graph; ``window_s``: what a live verdict averages over; ``min_pairs``: evidence it needs at least;
+    ``memory``: numbers in each of the two states that a recurrent network keeps of a face, 0 for any other.
     """
 
     input: Input = "fused"
@@ -63,7 +66,7 @@ class Contract:
     gap_s: float = 0.04
     gap_min_s: float = 0.015
     gap_max_s: float = 0.15
-    flow_method: str = "farneback"
+    flow_method: FlowMethod = "farneback"
     flow_options: dict[str, Any] = field(default_factory=lambda: dict(FARNEBACK))
     face_weight: float = 0.7
     flow_weight: float = 0.3
@@ -75,6 +78,7 @@ class Contract:
     thresholds: Thresholds = field(default_factory=Thresholds)
     window_s: float = 3.0
     min_pairs: int = 8
+    memory: int = 0
     trained_on: str = ""
     scores: dict[str, Any] = field(default_factory=dict)
     commit: str = ""
@@ -83,6 +87,10 @@ class Contract:
     def __post_init__(self) -> None:
         if self.input not in get_args(Input):
             raise ContractError(f"unknown input form {self.input!r}: this flowtell knows {', '.join(get_args(Input))}")
+        if self.flow_method not in get_args(FlowMethod):
+            raise ContractError(
+                f"unknown flow method {self.flow_method!r}: this flowtell knows {', '.join(get_args(FlowMethod))}"
+            )
         if self.face_box != "yunet-square":
             raise ContractError(f"unknown canonical face box {self.face_box!r}: this flowtell knows yunet-square")
         if tuple(self.classes) != ("altered", "original"):
@@ -91,6 +99,8 @@ class Contract:
             raise ContractError("the pair gap must lie within its own tolerance")
         if self.size < 16 or self.margin < 0 or self.temperature <= 0 or self.window_s <= 0 or self.min_pairs < 1:
             raise ContractError("size, margin, temperature, window_s or min_pairs is out of range")
+        if self.memory < 0:
+            raise ContractError("memory must not be negative")
 
     @property
     def channels(self) -> int:
@@ -121,21 +131,39 @@ class Contract:
         if not isinstance(thresholds, dict):
             raise ContractError("the contract's thresholds are not a JSON object")
         _check_fields(Thresholds, thresholds, "contract's thresholds")
-        try:
-            return cls(
-                **{
-                    **value,
-                    "thresholds": Thresholds(**thresholds),
-                    **{k: tuple(value[k]) for k in ("mean", "std", "classes")},
-                }
-            )
-        except TypeError as error:
-            raise ContractError(f"the model's contract has a field of the wrong type: {error}") from error
+        kept = {k: tuple(value[k]) for k in ("mean", "std", "classes")}
+        return cls(**{**value, **kept, "thresholds": Thresholds(**thresholds)})
+
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "float": (int, float),
+    "int": (int,),
+    "dict[str, Any]": (dict,),
+    "Thresholds": (dict,),
+}
+"""What JSON may give for a field, by the field's annotation; every other one is a string."""
 
 
 def _check_fields(kind: type, value: dict[str, Any], what: str) -> None:
-    names = {f.name for f in fields(kind)}
-    if missing := sorted(names - value.keys()):
+    """Every field there, none too many, each of its type, and no number that is not finite."""
+    types = {f.name: str(f.type) for f in fields(kind)}
+    if missing := sorted(types.keys() - value.keys()):
         raise ContractError(f"the {what} lacks {', '.join(missing)}: export the model anew")
-    if unknown := sorted(value.keys() - names):
+    if unknown := sorted(value.keys() - types.keys()):
         raise ContractError(f"the {what} has unknown fields {', '.join(unknown)}: a newer flowtell made this model")
+    for name, type_ in types.items():
+        given = value[name]
+        if type_.startswith("tuple"):
+            item = _JSON_TYPES.get(type_.removeprefix("tuple[").removesuffix(", ...]"), (str,))
+            good = isinstance(given, list) and all(_is(v, item) for v in given)
+        else:
+            good = _is(given, _JSON_TYPES.get(type_, (str,)))
+        if not good:
+            raise ContractError(f"the {what} has {name} = {given!r}, which is no {type_}: export the model anew")
+
+
+def _is(value: Any, types: tuple[type, ...]) -> bool:
+    """Whether a JSON value is of one of the types; true is no number, and neither are NaN and Infinity."""
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        return False
+    return isinstance(value, types)

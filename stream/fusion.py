@@ -1,48 +1,17 @@
 """A pair of crops -> the picture that the network sees: pure functions, shared by training and watching.
 
-Flow is Farneback's (Two-Frame Motion Estimation Based on Polynomial Expansion, 2003) unless the
-contract names another; the blend is the one of the published notebook that flowtell grew out of.
+The flow comes from ``flows`` by the contract; the blend is that of the published notebook that flowtell grew out of.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Contract
+from .flows import Flow, FlowFunction, flow_function
 from .records import Image, Pair
-
-Flow = NDArray[np.float32]
-"""(S, S, 2): motion in pixels (x, y) of each pixel of the first crop towards the second."""
-
-FlowFunction = Callable[[Image, Image], Flow]
-"""Two BGR crops of one size -> their flow."""
-
-
-def farneback(
-    first: Image,
-    second: Image,
-    *,
-    pyr_scale: float = 0.5,
-    levels: int = 3,
-    winsize: int = 15,
-    iterations: int = 3,
-    poly_n: int = 5,
-    poly_sigma: float = 1.2,
-    flags: int = 0,
-) -> Flow:
-    """Farneback's flow between the gray versions of two (S, S, 3) BGR crops, (S, S, 2) in pixels."""
-    gray = [cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY) for crop in (first, second)]
-    start = np.zeros((*gray[0].shape, 2), np.float32)
-    return np.asarray(
-        cv2.calcOpticalFlowFarneback(
-            gray[0], gray[1], start, pyr_scale, levels, winsize, iterations, poly_n, poly_sigma, flags
-        ),
-        np.float32,
-    )
 
 
 def flow_picture(flow: Flow) -> Image:
@@ -50,9 +19,8 @@ def flow_picture(flow: Flow) -> Image:
     magnitude, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
     hsv = np.full((*flow.shape[:2], 3), 255, np.uint8)
     hsv[..., 0] = angle * 180 / np.pi / 2
-    low, high = float(magnitude.min()), float(magnitude.max())
-    # cv2.normalize does the same, but leaves a flow without any contrast undefined.
-    hsv[..., 2] = (magnitude - low) * (255.0 / (high - low)) if high > low else 0
+    # OpenCV's own scaling: written out in numpy it rounds a fifth of the pictures differently.
+    hsv[..., 2] = cv2.normalize(magnitude, np.empty_like(magnitude), 0, 255, cv2.NORM_MINMAX)
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)
 
 
@@ -82,12 +50,12 @@ def fuse(pair: Pair, contract: Contract, flow: FlowFunction | None = None) -> Im
     ``fused``: the notebook's 0.7/0.3 blend, RGB. ``rgb``: the second crop alone. ``flow``: the drawn flow
     alone. ``stack``: RGB of the second crop, then flow x and y (16 levels a pixel of motion), then what the
     flow cannot explain: the second crop's luma moved back minus the first's (2 levels a gray level), 6 channels.
-    ``flow`` replaces the contract's own flow function (a learned one, say).
+    ``flow`` is the contract's flow function where the caller keeps it (a learned one needs its file).
     """
     first, second = pair.first, pair.second
     if contract.input == "rgb":
         return np.asarray(cv2.cvtColor(second, cv2.COLOR_BGR2RGB), np.uint8)
-    moved = flow(first, second) if flow else farneback(first, second, **contract.flow_options)
+    moved = (flow or flow_function(contract))(first, second)
     if contract.input == "flow":
         return np.asarray(cv2.cvtColor(flow_picture(moved), cv2.COLOR_BGR2RGB), np.uint8)
     if contract.input == "fused":

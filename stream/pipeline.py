@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Contract
 from .faces import FaceDetector
-from .fusion import fuse
 from .pairing import Pairer
-from .records import Frame, Image, Pair, Reason, Track, Verdict
+from .records import Frame, Pair, Reason, Track, Verdict
+from .scoring import Score as Score  # noqa: PLC0414 - also known by this name
 from .tracking import Tracker
 from .verdict import Window
 
-Score = Callable[[Sequence[Image]], NDArray[np.float32]]
-"""Network inputs -> P(fake) of each."""
+PairScore = Callable[[Sequence[Pair]], NDArray[np.float32]]
+"""Pairs -> P(fake) of each: ``stream.scoring.PairScorer``, which fuses by the contract and asks the model."""
 
 Repeats = Callable[[Frame], Reason | None]
 """Whether the picture repeats itself: FROZEN, LOOPED or None."""
@@ -36,12 +35,10 @@ def detect(
     faces: FaceDetector,
     tracker: Tracker,
     pairer: Pairer,
-    model: Score,
-    contract: Contract,
+    score: PairScore,
     window: Window,
     repeats: Repeats = lambda frame: None,
 ) -> Iterator[tuple[Frame, list[Verdict]]]:
     """Each frame with the verdict of every face in it."""
     for frame, tracks, ready in pairs(frames, faces, tracker, pairer):
-        scores = model([fuse(pair, contract) for pair in ready])
-        yield frame, window.update(frame, tracks, ready, scores, repeats(frame))
+        yield frame, window.update(frame, tracks, ready, score(ready), repeats(frame))

@@ -18,6 +18,10 @@ Image = NDArray[np.uint8]
 """(H, W, 3) BGR or (H, W) gray, uint8."""
 
 
+States = NDArray[np.float32]
+"""(N, 2, M): what a recurrent network remembers of N faces, h and c of M numbers each."""
+
+
 class Box(NamedTuple):
     """An upright rectangle; ``x, y`` is its upper left corner, which may lie outside the frame."""
 
