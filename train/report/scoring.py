@@ -1,0 +1,173 @@
+"""Clips under changes -> scores, in as many processes as are given: the same pairs, fusion and model as live."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stream.check import RATE_HZ
+from stream.contract import Contract
+from stream.faces import FaceDetector, find_faces
+from stream.fusion import fuse
+from stream.model import Device, Model
+from stream.pairing import Pairer
+from stream.pictures import ArrayPicture
+from stream.pipeline import Score, pairs
+from stream.records import Frame, Pair
+from stream.sources import read_file
+from stream.tracking import Tracker
+from train.manifest import Clip
+from train.metrics import ClipScores
+
+from .alarms import THRESHOLDS, Alarms, Step, at_threshold, face_time_s, peak, replay
+from .changes import BENIGN, RESAMPLED_FACE, ROBUSTNESS, ChangeFrames, hide_face
+
+PLAIN, BACKGROUND, RESAMPLED = "plain", "background only", "resampled face"
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What scores clips: an ONNX file, a face model (Haar without), a device, and pairs a second of each face."""
+
+    model: Path
+    face_model: Path | None = None
+    device: Device = "auto"
+    rate_hz: float | None = RATE_HZ
+
+    def faces(self) -> FaceDetector:
+        """A fresh face detector: one follows the faces of one clip."""
+        return find_faces(self.face_model)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the model says of one clip under one change.
+
+    ``scores`` is the clip's record; ``peak`` the highest mean that the live window would have judged;
+    ``alarms`` holds one entry for each of ``alarms.THRESHOLDS`` and then one for the contract's own;
+    ``face_s`` is the face time that they were counted over.
+    """
+
+    change: str
+    scores: ClipScores
+    peak: float | None = None
+    alarms: tuple[Alarms, ...] = field(default=())
+    face_s: float = 0.0
+
+
+def steps_of(
+    frames: Iterable[Frame],
+    faces: FaceDetector,
+    model: Score,
+    contract: Contract,
+    rate_hz: float | None,
+    change: Callable[[Pair], Pair] | None = None,
+) -> list[Step]:
+    """The whole way of a clip up to its scores, one step for each frame; ``change`` alters pairs before fusion."""
+    way = [
+        (_seen(frame), tuple(tracks), tuple(change(pair) if change else pair for pair in ready))
+        for frame, tracks, ready in pairs(frames, faces, Tracker(), Pairer(contract, rate_hz))
+    ]
+    every = [pair for _, _, ready in way for pair in ready]
+    batches = [every[start : start + _BATCH] for start in range(0, len(every), _BATCH)]
+    scores = np.concatenate(
+        [np.zeros(0, np.float32), *(model([fuse(pair, contract) for pair in batch]) for batch in batches)]
+    )
+    ends = np.cumsum([len(ready) for _, _, ready in way]).astype(int)
+    return [
+        Step(frame, tracks, ready, scores[end - len(ready) : end])
+        for (frame, tracks, ready), end in zip(way, ends, strict=True)
+    ]
+
+
+def _seen(frame: Frame) -> Frame:
+    """The frame without its pixels: a verdict needs its time and size, and a clip's pictures would fill the memory."""
+    size = (frame.picture.height, frame.picture.width, 3)
+    return replace(frame, picture=ArrayPicture(np.broadcast_to(np.uint8(0), size)))
+
+
+def record(clip: Clip, steps: Sequence[Step]) -> ClipScores:
+    """A clip's record along the face with the most pairs (the earliest of equals), as ``stream.check`` judges it."""
+    tracks = {track.id: track for step in steps for track in step.tracks}
+    rows = [(pair, float(p)) for step in steps for pair, p in zip(step.pairs, step.scores, strict=True)]
+    if not rows:
+        why = "no pair of frames is close enough in time" if tracks else "no face was found"
+        return ClipScores(clip, np.zeros(0), np.zeros(0), reason=why)
+    count = {track: sum(pair.track == track for pair, _ in rows) for track in tracks}
+    main = tracks[max(count, key=lambda track: (count[track], -track))]
+    own = [(pair, p) for pair, p in rows if pair.track == main.id]
+    return ClipScores(
+        clip,
+        np.array([pair.pts_s for pair, _ in own]),
+        np.array([p for _, p in own]),
+        main.last_s - main.first_s,
+        float(np.mean([pair.face_px for pair, _ in own])),
+    )
+
+
+def look(clip: Clip, changes: Sequence[str], setting: Setting) -> list[Look]:
+    """Score one clip under each of ``changes`` (names of ``changes.ROBUSTNESS`` and ``BENIGN``, or a probe)."""
+    # Threads below processes only get into each other's way.
+    model = Model(setting.model, setting.device, threads=1)
+    return [_look(clip, change, setting, model) for change in changes]
+
+
+def _look(clip: Clip, change: str, setting: Setting, model: Model) -> Look:
+    contract, frames = model.contract, read_file(clip.path)
+    known: dict[str, ChangeFrames] = {**ROBUSTNESS, **BENIGN, RESAMPLED: RESAMPLED_FACE}
+    if change in known:
+        frames = known[change](frames, setting.faces())
+
+    def covered(pair: Pair) -> Pair:
+        first, second = (hide_face(crop, contract.margin) for crop in (pair.first, pair.second))
+        return replace(pair, first=first, second=second)
+
+    hide = covered if change == BACKGROUND else None
+    steps = steps_of(frames, setting.faces(), model, contract, setting.rate_hz, hide)
+    scores = record(clip, steps)
+    if change != PLAIN:
+        return Look(change, scores)
+    contracts = [*(at_threshold(contract, t) for t in THRESHOLDS), contract]
+    return Look(change, scores, peak(steps, contract), tuple(replay(steps, c) for c in contracts), face_time_s(steps))
+
+
+def look_at_all(
+    tasks: Sequence[tuple[Clip, Sequence[str]]],
+    setting: Setting,
+    jobs: int = 1,
+    on_done: Callable[[int], None] | None = None,
+) -> list[Look]:
+    """Every clip under its changes, in the order of the tasks; ``on_done`` gets the number of looks just finished.
+
+    Raises:
+        FlowtellError: a clip cannot be read, or the model cannot be run.
+    """
+    results: dict[int, list[Look]] = {}
+    for number, looks in _run(tasks, setting, jobs):
+        results[number] = looks
+        if on_done is not None:
+            on_done(len(looks))
+    return [found for number in range(len(tasks)) for found in results[number]]
+
+
+def _run(tasks: Sequence[tuple[Clip, Sequence[str]]], setting: Setting, jobs: int) -> Iterator[tuple[int, list[Look]]]:
+    if jobs == 1:
+        for number, (clip, changes) in enumerate(tasks):
+            yield number, look(clip, changes, setting)
+        return
+    # Fork would copy OpenCV's and ONNX Runtime's threads half alive.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        waiting = {pool.submit(look, clip, tuple(changes), setting): n for n, (clip, changes) in enumerate(tasks)}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
