@@ -24,7 +24,8 @@ class ClipScores:
 
     ``times_s`` and ``p_fake`` are (N,) float64: when each pair's second frame was shown (seconds of the clip's own
     clock) and its calibrated P(fake). N is 0 where no face could be scored; ``reason`` then says why.
-    ``duration_s`` is how long that face was followed, ``face_px`` the mean side of its canonical box.
+    ``duration_s`` runs from the first frame of its first pair to its last; ``face_px`` is the mean side of its
+    canonical box.
     """
 
     clip: Clip

@@ -1,0 +1,40 @@
+"""What ``train fit`` leaves behind, as something that scores: the same calls as ``stream.model.Model``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stream.errors import DeviceError
+from stream.model import Device
+from stream.records import Image
+
+from .models import load, p_fake
+
+
+class CheckpointScorer:
+    """P(fake) from a checkpoint; ``contract`` is its own.
+
+    Raises:
+        ModelError: no such checkpoint. DeviceError: ``cuda`` was asked for and torch has none.
+    """
+
+    def __init__(self, file: Path, device: Device = "auto") -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError("--device cuda cannot be had: torch finds no GPU here; use --device auto or cpu")
+        self.file = file
+        self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        network, self.contract = load(file)
+        self._network = network.to(self.device)
+
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """P(fake) of each (S, S, C) uint8 image, (N,) float32 in [0, 1]; no image, no run."""
+        if not images:
+            return np.zeros(0, np.float32)
+        with torch.inference_mode():
+            logits = self._network(torch.from_numpy(np.stack(images)).to(self.device))
+            return np.asarray(p_fake(logits, self.contract).cpu().numpy(), np.float32)

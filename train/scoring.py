@@ -1,0 +1,142 @@
+"""A model, exported or still a checkpoint, over clips: the scores that every judgement starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from stream.check import RATE_HZ, Scorer
+from stream.errors import SourceError
+from stream.faces import find_faces
+from stream.flows import FlowFunction, flow_function
+from stream.fusion import fuse
+from stream.model import Device, Model
+from stream.records import Image, Pair
+
+from .manifest import Clip
+from .metrics import ClipScores
+from .prepare import clip_pairs, spread
+from .store import StoredClip
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """How clips are looked at.
+
+    ``rate_hz``: scored pairs a second of each face, as the live stream takes them; None scores every pair.
+    ``pairs``: at most so many a clip, spread evenly over it. ``face_model``: YuNet's file, or None for Haar.
+    ``workers``: clips at a time.
+    """
+
+    rate_hz: float | None = RATE_HZ
+    pairs: int | None = None
+    face_model: Path | None = None
+    workers: int = 2
+
+
+def open_scorer(file: Path, device: Device = "auto") -> Scorer:
+    """An exported model (``.onnx``), or else a checkpoint of ``train fit``.
+
+    Raises:
+        ModelError: the file is missing or neither. ContractError: its contract cannot be met.
+        DeviceError: ``cuda`` was asked for and is not there.
+    """
+    if file.suffix.lower() == ".onnx":
+        return Model(file, device)
+    from .checkpoint import CheckpointScorer  # noqa: PLC0415  (an exported model is judged without torch)
+
+    return CheckpointScorer(file, device)
+
+
+def score_clips(
+    clips: Sequence[Clip],
+    scorer: Scorer,
+    looking: Looking | None = None,
+    flow: FlowFunction | None = None,
+    on_clip: Callable[[Clip], None] = lambda clip: None,
+) -> list[ClipScores]:
+    """What the model says of each clip, through the live path; a clip that cannot be scored says why.
+
+    flow: the contract's flow function; made from the contract where it is left out.
+    """
+    looking = looking or Looking()
+    flow = flow or flow_function(scorer.contract)
+    find_faces(looking.face_model)  # a missing face model is one error, not one for every clip
+
+    def one(clip: Clip) -> ClipScores:
+        faces = find_faces(looking.face_model)
+        try:
+            found = clip_pairs(clip.path, scorer.contract, faces, looking.rate_hz)
+            return _main_face(clip, _score(spread(found, looking.pairs) if looking.pairs else found, scorer, flow))
+        except SourceError as error:
+            return ClipScores(clip, np.zeros(0), np.zeros(0), reason=str(error))
+
+    scores = []
+    with ThreadPoolExecutor(looking.workers) as pool:
+        for told in pool.map(one, clips):
+            scores.append(told)
+            on_clip(told.clip)
+    return scores
+
+
+def score_stored(
+    clips: Sequence[StoredClip],
+    scorer: Scorer,
+    flow: FlowFunction | None = None,
+    on_clip: Callable[[Clip], None] = lambda clip: None,
+) -> list[ClipScores]:
+    """The same from a pair store, where decoding and detection are done already."""
+    flow = flow or flow_function(scorer.contract)
+    scores = []
+    for stored in clips:
+        found = (stored.pair(i) for i in range(stored.pairs))
+        scores.append(_main_face(stored.clip, _score(found, scorer, flow)))
+        on_clip(stored.clip)
+    return scores
+
+
+class _Told(NamedTuple):
+    track: int
+    pts_s: float
+    gap_s: float
+    face_px: float
+    p_fake: float
+
+
+def _score(found: Iterable[Pair], scorer: Scorer, flow: FlowFunction) -> Iterator[_Told]:
+    """Score pairs as they come; their crops are let go at once, so that a clip may be of any length."""
+    waiting: list[tuple[Pair, Image]] = []
+    for pair in found:
+        waiting.append((pair, fuse(pair, scorer.contract, flow)))
+        if len(waiting) == BATCH:
+            yield from _told(waiting, scorer)
+            waiting = []
+    yield from _told(waiting, scorer)
+
+
+def _told(waiting: Sequence[tuple[Pair, Image]], scorer: Scorer) -> Iterator[_Told]:
+    for (pair, _), p_fake in zip(waiting, scorer([image for _, image in waiting]), strict=True):
+        yield _Told(pair.track, pair.pts_s, pair.gap_s, pair.face_px, float(p_fake))
+
+
+def _main_face(clip: Clip, told: Iterable[_Told]) -> ClipScores:
+    faces: dict[int, list[_Told]] = {}
+    for one in told:
+        faces.setdefault(one.track, []).append(one)
+    main = max(faces.values(), key=len, default=[])
+    if not main:
+        return ClipScores(clip, np.zeros(0), np.zeros(0), reason="no face was found for long enough")
+    return ClipScores(
+        clip,
+        np.array([t.pts_s for t in main]),
+        np.array([t.p_fake for t in main]),
+        duration_s=main[-1].pts_s - main[0].pts_s + main[0].gap_s,
+        face_px=float(np.mean([t.face_px for t in main])),
+    )
