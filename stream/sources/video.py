@@ -1,0 +1,123 @@
+"""What every source that PyAV reads has in common: opening, decoding, and one clear sentence for each failure."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+
+import av
+import numpy as np
+from av.codec.hwaccel import HWAccel
+
+from stream.errors import DeviceError, FlowtellError, SourceBroken, SourceNotFound, SourceRefused
+from stream.pictures import ArrayPicture, Picture, VideoPicture
+
+from .base import HwAccel, Sample, Samples
+
+Packets = Iterator["av.Packet[av.VideoStream]"]  # generic in its stubs only
+
+
+def accelerator(kind: HwAccel, name: str) -> HWAccel | None:
+    """PyAV's hardware decoder, which fails rather than to decode on the CPU. Raises DeviceError where there is none."""
+    if kind == "none":
+        return None
+    try:
+        return HWAccel(device_type=kind, allow_software_fallback=False)
+    except (ValueError, RuntimeError, av.error.FFmpegError) as error:
+        raise _no_accelerator(kind, name) from error
+
+
+def _no_accelerator(kind: HwAccel, name: str) -> DeviceError:
+    return DeviceError(
+        f"{name} cannot be decoded by {kind} on this machine: check the driver (nvidia-smi) and the codec, "
+        "or leave --hwaccel out"
+    )
+
+
+def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    """The picture stream of what was opened. Raises SourceBroken where there is none."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        raise SourceBroken(f"{name} holds no video stream: give one that does")
+    return stream
+
+
+def picture(frame: av.VideoFrame) -> Picture:
+    """A decoded frame as the camera was held: telephones store their pictures turned by quarters."""
+    quarters = round(frame.rotation / 90) % 4
+    if not quarters:
+        return VideoPicture(frame)
+    return ArrayPicture(np.ascontiguousarray(np.rot90(VideoPicture(frame).bgr(), quarters)))
+
+
+def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
+    """The pictures of ``packets``; what cannot be decoded is a damaged sample.
+
+    live: begin with a keyframe, and count a picture in which the decoder had to guess as damaged too, so that
+    nothing rests on a smear. A recording is taken as it is.
+    """
+    started = not live
+    for packet in packets:
+        started = started or packet.is_keyframe
+        if not started:
+            continue
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            yield Sample(None)
+            continue
+        for frame in frames:
+            if not isinstance(frame, av.VideoFrame):
+                continue
+            form = (frame.width, frame.height, stream.codec_context.name, stream.time_base)
+            broken = live and frame.is_corrupt
+            yield Sample(None if broken else picture(frame), frame.time, form)
+
+
+def explain(error: av.error.FFmpegError | NotImplementedError, name: str, hwaccel: HwAccel = "none") -> FlowtellError:
+    """FFmpeg's error -> ours, one sentence without the URL (which FFmpeg puts into its own, password included)."""
+    for kinds, make in _SENTENCES:
+        if isinstance(error, kinds):
+            return make(name)
+    # EIO is what FFmpeg gives for a name that does not resolve
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return SourceNotFound(f"{name} cannot be reached: check the address and the network")
+    if hwaccel != "none":  # what is none of the above was said by the decoder: EPERM, ENOSYS, EINVAL, ...
+        return _no_accelerator(hwaccel, name)
+    if isinstance(error, PermissionError):
+        return SourceRefused(f"{name} may not be read: check its permissions")
+    return SourceBroken(f"{name} cannot be read ({type(error).__name__}): check the source")
+
+
+def _sentence(kind: type[FlowtellError], text: str) -> Callable[[str], FlowtellError]:
+    return lambda name: kind(f"{name} {text}")
+
+
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], Callable[[str], FlowtellError]], ...] = (
+    (
+        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
+        _sentence(SourceRefused, "refuses the user name or the password: check both"),
+    ),
+    ((av.error.HTTPNotFoundError,), _sentence(SourceNotFound, "does not exist there: check the path after the host")),
+    (
+        (av.error.HTTPError,),
+        _sentence(SourceRefused, "refuses to serve (HTTP or RTSP error): check its address and its log"),
+    ),
+    (
+        (ConnectionRefusedError,),
+        _sentence(SourceRefused, "refuses the connection: check the port, and that the camera is on"),
+    ),
+    ((FileNotFoundError,), _sentence(SourceNotFound, "does not exist: check the path")),
+    (
+        (TimeoutError, av.error.ExitError),
+        _sentence(SourceNotFound, "does not answer: check the address, and that the camera is on"),
+    ),
+    (
+        (av.error.InvalidDataError,),
+        _sentence(SourceBroken, "sends no video that can be read: check that the address is that of a stream"),
+    ),
+    (
+        (av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.DecoderNotFoundError),
+        _sentence(SourceBroken, "uses a protocol or a codec that this FFmpeg lacks"),
+    ),
+)
