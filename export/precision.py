@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -98,7 +99,7 @@ def _load(path: Path) -> onnx.ModelProto:
         raise ModelError(f"no model at {path}: export one with 'flowtell export'")
     try:
         return onnx.load(str(path))
-    except (onnx.checker.ValidationError, ValueError) as error:
+    except DecodeError as error:
         raise ModelError(f"{path} is not an ONNX model: export one with 'flowtell export'") from error
 
 
