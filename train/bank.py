@@ -1,0 +1,171 @@
+"""The face bank: faces with their surroundings at native resolution, from which pseudo-fakes are made.
+
+One bank is a folder: ``pixels.u8`` (all regions one after the other, raw BGR bytes, memory-mapped by the
+readers) and ``index.json`` (one record per moment: offset, side, frames, landmarks, who and what it is).
+A *moment* is one to three successive frames of one face, cut with one and the same box of ``MARGIN``
+around the canonical face box, and scaled down only where the region is larger than ``MAX_SIDE``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import DataError, FlowtellError
+from stream.faces import YunetFaces
+from stream.pairing import cut
+from stream.pictures import ArrayPicture
+from stream.records import Box, Face, Frame, Image
+from stream.sources import read_file
+
+MARGIN = 0.55
+MAX_SIDE = 320
+MIN_FACE_PX = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One clip or photograph to gather faces from; ``label`` is real or fake."""
+
+    path: str
+    label: str
+    identity: str
+    method: str = ""
+    pair: str = ""
+    still: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where one moment lies in the bank: ``frames`` regions of (side, side, 3) from ``offset`` on.
+
+    ``landmarks`` are (5, 2) per frame in pixels of the region; ``face_px`` the face's side in the region.
+    """
+
+    source: Source
+    offset: int
+    side: int
+    frames: int
+    gap_s: float
+    face_px: float
+    landmarks: tuple[tuple[tuple[float, float], ...], ...]
+
+
+class Bank:
+    """A bank on disk, read through a memory map; cheap to send to worker processes."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            rows = json.loads((folder / "index.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise DataError(f"{folder} holds no face bank: make one with 'flowtell train synthesize'") from error
+        self.moments = [Moment(**{**row, "source": Source(**row["source"])}) for row in rows]
+        self._file = folder / "pixels.u8"
+        self._pixels: NDArray[np.uint8] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"moments": self.moments, "_file": self._file, "_pixels": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    def regions(self, moment: Moment) -> NDArray[np.uint8]:
+        """(frames, side, side, 3) BGR, read-only."""
+        if self._pixels is None:
+            self._pixels = np.memmap(self._file, np.uint8, "r")
+        size = moment.frames * moment.side * moment.side * 3
+        part = self._pixels[moment.offset : moment.offset + size]
+        return part.reshape(moment.frames, moment.side, moment.side, 3)
+
+
+def gather(
+    sources: Sequence[Source],
+    folder: Path,
+    face_model: Path,
+    moments: int = 14,
+    jobs: int = 2,
+    progress: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Make a bank of at most ``moments`` per clip (one per still); returns a line for each source left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bad, index, offset = [], [], 0
+    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(jobs) as pool:
+        for source, found in zip(
+            sources, pool.map(_moments, [(s, face_model, moments) for s in sources], chunksize=4), strict=True
+        ):
+            progress()
+            if isinstance(found, str) or not found:
+                bad.append(f"{source.path}: {found or 'no face found'}")
+                continue
+            for regions, gap_s, face_px, landmarks in found:
+                index.append(
+                    Moment(source, offset, regions.shape[1], regions.shape[0], gap_s, face_px, _points(landmarks))
+                )
+                out.write(regions.tobytes())
+                offset += regions.size
+    (folder / "index.json").write_text(json.dumps([asdict(m) for m in index]))
+    return bad
+
+
+_Found = tuple[NDArray[np.uint8], float, float, NDArray[np.float32]]
+
+
+def _moments(task: tuple[Source, Path, int]) -> list[_Found] | str:
+    source, face_model, count = task
+    cv2.setNumThreads(1)
+    detector = YunetFaces(face_model)
+    try:
+        if source.still:
+            picture = cv2.imread(source.path)
+            if picture is None:
+                return "not a picture"
+            face = _largest(detector.find(ArrayPicture(np.asarray(picture, np.uint8))))
+            return [] if face is None else [_cut([Frame(0, 0.0, ArrayPicture(np.asarray(picture, np.uint8)))], [face])]
+        return list(_clip_moments(list(read_file(Path(source.path))), detector, count))
+    except FlowtellError as error:
+        return str(error)
+
+
+def _clip_moments(frames: list[Frame], detector: YunetFaces, count: int) -> Iterator[_Found]:
+    step = max(1, round(0.03 / max(1e-3, (frames[-1].pts_s - frames[0].pts_s) / max(1, len(frames) - 1))))
+    starts = np.unique(np.linspace(0, max(0, len(frames) - 1 - 2 * step), count).round().astype(int))
+    for start in starts:
+        triple = frames[start : start + 2 * step + 1 : step]
+        faces = [_largest(detector.find(f.picture)) for f in triple]
+        known = [f for f in faces if f is not None]
+        whole = len(triple) == len(known) == 3 and known[0].box.w >= MIN_FACE_PX
+        if whole and min(known[0].box.overlap(f.box) for f in known) > 0.5:
+            yield _cut(triple, known)
+
+
+def _largest(faces: list[Face]) -> Face | None:
+    return max(faces, key=lambda f: f.box.w, default=None)
+
+
+def _cut(frames: list[Frame], faces: list[Face]) -> _Found:
+    centers = np.array([f.box.center for f in faces])
+    face_px = float(np.mean([f.box.w for f in faces]))
+    cx, cy = centers.mean(axis=0)
+    native = max(2, round(face_px * (1 + 2 * MARGIN)))
+    side = min(native, MAX_SIDE)
+    regions = np.stack([_region(f, Box.square(cx, cy, face_px), side) for f in frames])
+    corner = np.array([round(cx - native / 2), round(cy - native / 2)])
+    marks = [f.landmarks for f in faces if f.landmarks is not None]
+    landmarks = (np.stack(marks) - corner) * (side / native)
+    gap_s = (frames[-1].pts_s - frames[0].pts_s) / max(1, len(frames) - 1)
+    return regions, gap_s, face_px * side / native, landmarks.astype(np.float32)
+
+
+def _region(frame: Frame, box: Box, side: int) -> Image:
+    return cut(frame.picture, box, MARGIN, side)
+
+
+def _points(landmarks: NDArray[np.float32]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return tuple(tuple((round(float(x), 2), round(float(y), 2)) for x, y in frame) for frame in landmarks)

@@ -1,0 +1,84 @@
+"""What cameras, codecs and calls do to a picture: the same draw for a real and its fake, on crops, before flow."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from .pseudo import Frames, Rng, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Degrade:
+    """One draw of everything that may happen between the lens and the detector; frames in, frames out."""
+
+    scale: float
+    blur: float
+    noise: float
+    tone: Tone | None
+    codec: str
+    quality: int
+    seed: int
+
+    @classmethod
+    def draw(cls, rng: Rng) -> Degrade:
+        return cls(
+            scale=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.35 else 1.0,
+            blur=float(rng.uniform(0.3, 1.3)) if rng.random() < 0.25 else 0.0,
+            noise=float(rng.uniform(0.5, 6.0)) if rng.random() < 0.3 else 0.0,
+            tone=Tone.draw(rng, 0.8) if rng.random() < 0.5 else None,
+            codec=str(rng.choice(["none", "jpeg", "h264"], p=[0.3, 0.35, 0.35])),
+            quality=int(rng.integers(0, 101)),
+            seed=int(rng.integers(2**31)),
+        )
+
+    def __call__(self, frames: Frames) -> Frames:
+        rng, out = np.random.default_rng(self.seed), []
+        for frame in frames:
+            image = frame
+            if self.scale < 1:
+                side = max(32, round(image.shape[1] * self.scale))
+                image = np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+            if self.blur:
+                image = np.asarray(cv2.GaussianBlur(image, (0, 0), self.blur), np.uint8)
+            if self.tone:
+                image = self.tone(image)
+            if self.noise:
+                # Gray grain mostly, as sensors give after demosaicing and denoising.
+                grain = rng.standard_normal(image.shape[:2], np.float32) * np.float32(self.noise)
+                image = np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+            out.append(image)
+        if self.codec == "jpeg":
+            out = [jpeg(f, 40 + round(self.quality * 0.55)) for f in out]
+        elif self.codec == "h264":
+            out = h264(out, 36 - round(self.quality * 0.18))
+        return np.stack(out)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """There and back through JPEG at ``quality`` 0..100."""
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1), np.uint8)
+
+
+def h264(frames: list[np.ndarray], crf: int) -> list[np.ndarray]:
+    """There and back through H.264 at ``crf``, the frames as one short stream (an I frame, then P frames)."""
+    height, width = (v // 2 * 2 for v in frames[0].shape[:2])
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="h264") as out:
+        stream = out.add_stream(
+            "libx264", rate=25, options={"crf": str(crf), "preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+        )
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            out.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="bgr24"))
+            )
+        out.mux(stream.encode())
+    buffer.seek(0)
+    with av.open(buffer, "r", format="h264") as back:
+        back.streams.video[0].thread_type = "NONE"
+        return [f.to_ndarray(format="bgr24") for f in back.decode(video=0)]
