@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Contract
-from .faces import FaceDetector, HaarFaces
+from .faces import FaceDetector, find_faces
 from .model import Model
 from .pairing import Pairer
 from .pipeline import PairScore, pairs
@@ -78,14 +78,14 @@ def check_file(
 ) -> FileVerdict:
     """Judge one recorded video.
 
-    model: the bundled one by default. faces: Haar by default. rate_hz: scored pairs a second of each
-    face; None scores every pair. on_frame: called with each frame read, for a progress bar.
+    model: the bundled one by default. faces: Haar by default; new for every file. rate_hz: scored pairs a second
+    of each face; None scores every pair. on_frame: called with each frame read, for a progress bar.
 
     Raises:
         SourceNotFound: no such file. SourceBroken: not a video. ModelError: the model cannot be run.
     """
     model = Model() if model is None else model
-    return _judge(str(path), read_file(path), model, faces or HaarFaces(), rate_hz, on_frame)
+    return _judge(str(path), read_file(path), model, faces or find_faces(), rate_hz, on_frame)
 
 
 def _judge(

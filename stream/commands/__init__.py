@@ -1,0 +1,1 @@
+"""The commands of ``flowtell``, each in a module of its own that is imported when it is called."""
