@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -17,8 +17,6 @@ from torchvision.models import ResNet18_Weights, resnet18  # type: ignore[import
 
 from stream.contract import Contract
 from stream.errors import ContractError, DataError, ModelError, UsageError
-
-Weights = Path | Literal["imagenet", "none"]
 
 
 class Network(nn.Module):
@@ -45,12 +43,6 @@ class Network(nn.Module):
         return logits
 
 
-def normalisation(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """ImageNet's mean and std for the first three channels; 0.5 and 0.25 for those that lie around byte 128."""
-    more = channels - 3
-    return (0.485, 0.456, 0.406, *([0.5] * more)), (0.229, 0.224, 0.225, *([0.25] * more))
-
-
 def build(contract: Contract, arch: str = "resnet18") -> Network:
     """The network ``arch`` for a contract's input, from scratch.
 
@@ -72,8 +64,8 @@ def _resnet18(channels: int) -> nn.Module:
     return body
 
 
-def start_from(network: Network, weights: Weights) -> int:
-    """Load ``weights`` into a fresh network: ImageNet's, a file's, or none; returns how many tensors were taken.
+def start_from(network: Network, weights: str) -> int:
+    """Load weights (``imagenet``, ``none`` or a file) into a fresh network; returns how many tensors were taken.
 
     A file is a torch state of the same architecture (torchvision's own, or a flowtell checkpoint). The head is
     taken only where it fits; an input layer with fewer channels fills the first ones, the others start at zero.
@@ -83,7 +75,7 @@ def start_from(network: Network, weights: Weights) -> int:
     """
     if weights == "none":
         return 0
-    state = _imagenet() if weights == "imagenet" else read_state(weights)
+    state = _imagenet() if weights == "imagenet" else read_state(Path(weights))
     prefix = "body." if not any(k.startswith("body.") for k in state) else ""
     taken, own = 0, network.state_dict()
     for name, value in state.items():

@@ -1,0 +1,118 @@
+"""Which samples a run learns from, which choose its best epoch, and which judge it: people are never shared."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from stream.contract import Contract
+from stream.errors import DataError, UsageError
+
+from . import runs
+from .dataset import Samples, StoreSamples
+from .manifest import check_both, read_manifest
+from .recipe import Recipe
+from .split import refuse_shared, split
+from .store import Store, StoredClip, open_store, refuse_other
+
+
+@dataclass(frozen=True)
+class Parts:
+    """``described``: what the run's configuration says of them. ``held_out``: clips for the last judgement."""
+
+    train: Samples
+    valid: Samples
+    contract: Contract
+    described: dict[str, Any]
+    held_out: tuple[StoredClip, ...] = ()
+
+
+def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Parts:
+    """The parts of a pair store, or of what the recipe's data function makes; all errors come before long work.
+
+    folder: train.csv, valid.csv and perhaps test.csv of ``train split``; by identity and the recipe's shares otherwise.
+
+    Raises:
+        DataError: no such store, a store of another contract, a part that is empty, lacks a class or shares people.
+        UsageError: the recipe names a data function that is not there.
+    """
+    if recipe.data != "store":
+        return _made_parts(source, recipe)
+    store = open_store(source)
+    contract = recipe.make_contract(store.contract)
+    refuse_other(store.contract, contract, str(source))
+    chosen = _from_folder(store, folder) if folder else _by_identity(store, recipe)
+    for name, part in chosen.items():
+        check_both([s.clip for s in part], f"the {name} part of {source}")
+    for name in ("valid", "test"):
+        if name in chosen:
+            clips = [s.clip for s in chosen["train"]], [s.clip for s in chosen[name]]
+            refuse_shared(*clips, f"the parts train and {name}")
+    described = {
+        name: {
+            "clips": len(part),
+            "fake": sum(s.clip.fake for s in part),
+            "pairs": sum(s.pairs for s in part),
+            "people": len({i for s in part for i in s.clip.identities}),
+            "fingerprint": runs.fingerprint([f"{s.clip.name} {s.pairs}" for s in part]),
+        }
+        for name, part in chosen.items()
+    }
+    return Parts(
+        StoreSamples(chosen["train"], contract, recipe.augment, recipe.balance, recipe.seed),
+        StoreSamples(chosen["valid"], contract),
+        contract,
+        described,
+        tuple(chosen.get("test", chosen["valid"])),
+    )
+
+
+def _by_identity(store: Store, recipe: Recipe) -> dict[str, list[StoredClip]]:
+    shares = {"train": 1 - recipe.valid_share - recipe.test_share, "valid": recipe.valid_share}
+    if recipe.test_share:
+        shares["test"] = recipe.test_share
+    stored = {s.clip.name: s for s in store.clips}
+    parts = split([s.clip for s in store.clips], shares, recipe.seed).parts
+    return {name: [stored[clip.name] for clip in part] for name, part in parts.items()}
+
+
+def _from_folder(store: Store, folder: Path) -> dict[str, list[StoredClip]]:
+    # By where the videos lie: a manifest in another folder names them differently.
+    stored = {s.clip.path: s for s in store.clips}
+    parts = {}
+    for name in ("train", "valid", "test"):
+        file = folder / f"{name}.csv"
+        if file.is_file():
+            clips = read_manifest(file)
+            parts[name] = [stored[path] for c in clips if (path := c.path.resolve()) in stored]
+        elif name != "test":
+            raise DataError(f"{folder} holds no {name}.csv: make the parts with 'flowtell train split'")
+    return parts
+
+
+def _made_parts(source: Path, recipe: Recipe) -> Parts:
+    where = "train.synthesize:samples" if recipe.data == "synthetic" else recipe.data
+    module, sign, name = where.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), name) if sign else None
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the recipe's data {recipe.data!r} cannot be imported: {error}") from error
+    if make is None:
+        raise UsageError(f"the recipe's data must be store, synthetic or module:function, not {recipe.data!r}")
+    contract = recipe.make_contract(Contract())
+    train, valid = (cast(Samples, make(source, contract, part, recipe)) for part in ("train", "valid"))
+    for name, samples in (("train", train), ("valid", valid)):
+        if not len(samples):
+            raise DataError(f"the {name} part of {source} is empty: give more sources")
+    return Parts(train, valid, contract, {"train": {"samples": len(train)}, "valid": {"samples": len(valid)}})
+
+
+def told(described: dict[str, Any]) -> str:
+    """One line on the training part, for the contract's ``trained_on``."""
+    train = described["train"]
+    if "clips" not in train:
+        return f"{train['samples']} samples an epoch, made on the fly"
+    real = train["clips"] - train["fake"]
+    return f"{real} real and {train['fake']} fake clips of {train['people']} people, {train['pairs']} pairs"
