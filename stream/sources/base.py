@@ -38,7 +38,7 @@ class SourceOptions:
     size: tuple[int, int] = (1280, 720)
     fps: float | None = None
     open_timeout_s: float = 8.0
-    silence_s: float = 2.6
+    silence_s: float = 2.4
     patient: bool = False
 
     def __post_init__(self) -> None:

@@ -53,10 +53,10 @@ def picture(frame: av.VideoFrame) -> Picture:
 def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
     """The pictures of ``packets``; what cannot be decoded is a damaged sample.
 
-    live: begin with a keyframe, and count a picture in which the decoder had to guess as damaged too, so that
-    nothing rests on a smear. A recording is taken as it is.
+    live: begin with a keyframe, and after a damaged picture wait for the next one: what is predicted from a
+    damaged picture is smeared, and no verdict may rest on a smear. A recording is taken as it is.
     """
-    started = not live
+    started, sound = not live, True
     for packet in packets:
         started = started or packet.is_keyframe
         if not started:
@@ -64,14 +64,14 @@ def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
+            sound = not live
             yield Sample(None)
             continue
         for frame in frames:
-            if not isinstance(frame, av.VideoFrame):
-                continue
+            if live:
+                sound = (sound or frame.key_frame) and not frame.is_corrupt
             form = (frame.width, frame.height, stream.codec_context.name, stream.time_base)
-            broken = live and frame.is_corrupt
-            yield Sample(None if broken else picture(frame), frame.time, form)
+            yield Sample(picture(frame) if sound else None, frame.time, form)
 
 
 def explain(error: av.error.FFmpegError | NotImplementedError, name: str, hwaccel: HwAccel = "none") -> FlowtellError:
