@@ -5,6 +5,7 @@ Converting a whole 1080p frame to BGR costs about 1 ms; a face crop costs a twen
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Protocol
 
 import av
@@ -71,6 +72,8 @@ class VideoPicture:
             frame if frame.format.name in _PLANAR_420 or frame.format.is_rgb else frame.reformat(format="yuv420p")
         )
         self._bgr: NDArray[np.uint8] | None = None
+        # The window and the recording ask on threads of their own, and PyAV hangs when two convert one frame at once.
+        self._converting = Lock()
 
     @property
     def width(self) -> int:
@@ -91,9 +94,10 @@ class VideoPicture:
         return ArrayPicture(self.bgr()).gray(long_side)
 
     def bgr(self) -> NDArray[np.uint8]:
-        if self._bgr is None:
-            self._bgr = _to_bgr(self._frame)
-        return self._bgr
+        with self._converting:
+            if self._bgr is None:
+                self._bgr = _to_bgr(self._frame)
+            return self._bgr
 
     def crop(self, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
         if self._frame.format.name not in _PLANAR_420:

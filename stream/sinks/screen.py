@@ -21,22 +21,22 @@ def main(title: str) -> None:
     """Answer requests until standard input ends or the window is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends our input
     cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-    full, shown = False, False
+    full, shown = False, (0, 0)
     while len(head := sys.stdin.buffer.read(12)) == 12:
         flags, height, width = struct.unpack("<III", head)
         if height:
             data = sys.stdin.buffer.read(height * width * 3)
             if len(data) < height * width * 3:
                 return
-            if not shown:
+            if shown != (height, width) and not full:
                 cv2.resizeWindow(title, width, height)
             cv2.imshow(title, np.frombuffer(data, np.uint8).reshape(height, width, 3))
-            shown = True
+            shown = height, width
         if bool(flags & FULL_SCREEN) != full:
             full = not full
             cv2.setWindowProperty(title, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN if full else cv2.WINDOW_NORMAL)
         keys = bytes(key & 0xFF for _ in range(4) if (key := cv2.waitKey(1)) != -1)
-        is_open = not shown or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+        is_open = shown == (0, 0) or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
         sys.stdout.buffer.write(bytes([is_open, len(keys)]) + keys)
         sys.stdout.buffer.flush()
 
