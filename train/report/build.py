@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from stream.contract import Contract
 from stream.errors import DataError, OutputError
-from stream.model import Model
+from train.evaluate import write_json
 from train.manifest import Clip, read_manifest
 
 from . import figures
@@ -53,16 +51,15 @@ def write_report(
     """
     options, console = options or Options(), console or Console(stderr=True)
     clips = read_manifest(manifest)
-    contract = Model(setting.model, setting.device).contract
+    contract = setting.open().contract
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another place") from error
     value = judge(setting, contract, clips, options, console)
     value = {"model": setting.model.name, "manifest": manifest.name} | value | {"meaning": meanings(value)}
-    plain = _plain(value)
+    write_json(value, folder / "report.json")
     try:
-        (folder / "report.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         (folder / "report.html").write_text(page(value), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror}): choose another place") from error
@@ -180,12 +177,3 @@ def _row(look: Look) -> dict[str, Any]:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-
-
-def _plain(value: Any) -> Any:
-    """The same value with null for what cannot be told: JSON knows no NaN and no infinity."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -189,6 +189,7 @@ def threshold_table(found: Judged, sampling: Sampling) -> list[dict[str, Any]]:
             found.group,
         )
         threshold = detection_at(found.p_fake, found.fake, rate)[1]
+        threshold = threshold if np.isfinite(threshold) else float("nan")  # no threshold is low enough
         rows.append({"false_positives": rate, "threshold": threshold, "found": asdict(detection)})
     return rows
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from stream.check import RATE_HZ
+from stream.check import RATE_HZ, Scorer
 from stream.contract import Contract
+from stream.errors import DataError
 from stream.faces import FaceDetector, find_faces
-from stream.fusion import fuse
 from stream.model import Device, Model
 from stream.pairing import Pairer
 from stream.pictures import ArrayPicture
-from stream.pipeline import Score, pairs
+from stream.pipeline import PairScore, pairs
 from stream.records import Frame, Pair
+from stream.scoring import PairScorer
 from stream.sources import read_file
 from stream.tracking import Tracker
 from train.manifest import Clip
 from train.metrics import ClipScores
+from train.scoring import open_scorer
 
 from .alarms import THRESHOLDS, Alarms, Step, at_threshold, face_time_s, peak, replay
 from .changes import BENIGN, RESAMPLED_FACE, ROBUSTNESS, ChangeFrames, hide_face
@@ -34,12 +38,19 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What scores clips: an ONNX file, a face model (Haar without), a device, and pairs a second of each face."""
+    """What scores clips: an ONNX file or a checkpoint, a face model (Haar without), a device, pairs a second a face."""
 
     model: Path
     face_model: Path | None = None
     device: Device = "auto"
     rate_hz: float | None = RATE_HZ
+
+    def open(self) -> Scorer:
+        """The model. Raises ModelError, ContractError or DeviceError."""
+        if self.model.suffix.lower() == ".onnx":
+            # Threads below processes only get into each other's way.
+            return Model(self.model, self.device, threads=1)
+        return open_scorer(self.model, self.device)
 
     def faces(self) -> FaceDetector:
         """A fresh face detector: one follows the faces of one clip."""
@@ -65,7 +76,7 @@ class Look:
 def steps_of(
     frames: Iterable[Frame],
     faces: FaceDetector,
-    model: Score,
+    score: PairScore,
     contract: Contract,
     rate_hz: float | None,
     change: Callable[[Pair], Pair] | None = None,
@@ -77,9 +88,7 @@ def steps_of(
     ]
     every = [pair for _, _, ready in way for pair in ready]
     batches = [every[start : start + _BATCH] for start in range(0, len(every), _BATCH)]
-    scores = np.concatenate(
-        [np.zeros(0, np.float32), *(model([fuse(pair, contract) for pair in batch]) for batch in batches)]
-    )
+    scores = np.concatenate([np.zeros(0, np.float32), *(score(batch) for batch in batches)])
     ends = np.cumsum([len(ready) for _, _, ready in way]).astype(int)
     return [
         Step(frame, tracks, ready, scores[end - len(ready) : end])
@@ -114,12 +123,11 @@ def record(clip: Clip, steps: Sequence[Step]) -> ClipScores:
 
 def look(clip: Clip, changes: Sequence[str], setting: Setting) -> list[Look]:
     """Score one clip under each of ``changes`` (names of ``changes.ROBUSTNESS`` and ``BENIGN``, or a probe)."""
-    # Threads below processes only get into each other's way.
-    model = Model(setting.model, setting.device, threads=1)
+    model = setting.open()
     return [_look(clip, change, setting, model) for change in changes]
 
 
-def _look(clip: Clip, change: str, setting: Setting, model: Model) -> Look:
+def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
     contract, frames = model.contract, read_file(clip.path)
     known: dict[str, ChangeFrames] = {**ROBUSTNESS, **BENIGN, RESAMPLED: RESAMPLED_FACE}
     if change in known:
@@ -130,7 +138,7 @@ def _look(clip: Clip, change: str, setting: Setting, model: Model) -> Look:
         return replace(pair, first=first, second=second)
 
     hide = covered if change == BACKGROUND else None
-    steps = steps_of(frames, setting.faces(), model, contract, setting.rate_hz, hide)
+    steps = steps_of(frames, setting.faces(), PairScorer(model, contract), contract, setting.rate_hz, hide)
     scores = record(clip, steps)
     if change != PLAIN:
         return Look(change, scores)
@@ -157,6 +165,12 @@ def look_at_all(
     return [found for number in range(len(tasks)) for found in results[number]]
 
 
+def _alone() -> None:
+    """One core for each process; a checkpoint's torch, which is not loaded yet, reads the variable."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def _run(tasks: Sequence[tuple[Clip, Sequence[str]]], setting: Setting, jobs: int) -> Iterator[tuple[int, list[Look]]]:
     if jobs == 1:
         for number, (clip, changes) in enumerate(tasks):
@@ -164,10 +178,15 @@ def _run(tasks: Sequence[tuple[Clip, Sequence[str]]], setting: Setting, jobs: in
         return
     # Fork would copy OpenCV's and ONNX Runtime's threads half alive.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_alone) as pool:
         waiting = {pool.submit(look, clip, tuple(changes), setting): n for n, (clip, changes) in enumerate(tasks)}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that scored clips died: free some memory, use fewer --jobs, or leave the clip out that "
+                "crashes its decoder ('flowtell train prepare' names it)"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
