@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from stream.errors import DeviceError
+from stream.flows import flow_function
 from stream.model import Device
 from stream.records import Image
 
@@ -17,7 +18,7 @@ from .models import load, p_fake
 
 
 class CheckpointScorer:
-    """P(fake) from a checkpoint; ``contract`` is its own.
+    """P(fake) from a checkpoint; ``contract`` is its own, and so is ``flow`` (a learned one lies beside the file).
 
     Raises:
         ModelError: no such checkpoint. DeviceError: ``cuda`` was asked for and torch has none.
@@ -29,6 +30,7 @@ class CheckpointScorer:
         self.file = file
         self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
         network, self.contract = load(file)
+        self.flow = flow_function(self.contract, file.parent)
         self._network = network.to(self.device)
 
     def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:

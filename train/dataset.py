@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.contract import Contract
-from stream.flows import FlowFunction
+from stream.flows import FlowFunction, flow_function
 from stream.fusion import fuse
 from stream.records import Image
 
@@ -43,6 +44,7 @@ class StoreSamples:
     clips: those to use. contract: the input form. augment: None for validation, which then goes through every
     pair once in order. balance: ``none`` shuffles all pairs; ``class`` draws real and fake in turn, every clip of a
     class as often as any other; ``pair`` does so too, and gives each fake its own original where the store has it.
+    flow_folder: where a learned flow's file lies.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class StoreSamples:
         augment: Augment | None = None,
         balance: Balance = "none",
         seed: int = 0,
-        flow: FlowFunction | None = None,
+        flow_folder: Path | None = None,
     ) -> None:
         self.clips, self.contract = tuple(clips), contract
-        self._augment, self._balance, self._seed, self._flow = augment, balance, seed, flow
+        self._augment, self._balance, self._seed, self._flow_folder = augment, balance, seed, flow_folder
+        self._flow: FlowFunction | None = None
         self._pairs = np.array([clip.pairs for clip in self.clips], np.int64)
         self._ordered: tuple[int, Order] | None = None
 
@@ -70,6 +73,8 @@ class StoreSamples:
             rng = np.random.default_rng((self._seed, epoch, index))
             first, second = augment(pair.first, pair.second, self._augment, rng)
             pair = replace(pair, first=first, second=second)
+        if self._flow is None:  # made where it is used: a network's session does not survive a fork
+            self._flow = flow_function(self.contract, self._flow_folder)
         return fuse(pair, self.contract, self._flow), ALTERED if stored.clip.fake else ORIGINAL
 
     def where(self, epoch: int, index: int) -> tuple[int, int]:

@@ -41,10 +41,12 @@ def gather(
     scorer: Scorer,
     source: Path,
     looking: Looking | None = None,
-    on_start: Callable[[int], None] = lambda count: None,
-    on_clip: Callable[[Clip], None] = lambda clip: None,
+    on_clip: Callable[[Clip, int], None] = lambda clip, total: None,
+    only: str = "",
 ) -> list[ClipScores]:
     """The scores of every clip of a manifest, of folders real/ and fake/, or of a pair store.
+
+    ``on_clip`` is called after each with how many there are; ``only`` takes clips whose name starts with it.
 
     Raises:
         DataError: the manifest or store cannot be used, or holds one class alone.
@@ -52,12 +54,11 @@ def gather(
     if is_store(source):
         store = open_store(source)
         refuse_other(store.contract, scorer.contract, str(source))
-        check_both([s.clip for s in store.clips], str(source))
-        on_start(len(store.clips))
-        return score_stored(store.clips, scorer, on_clip=on_clip)
-    clips = read_manifest(source)
-    on_start(len(clips))
-    return score_clips(clips, scorer, looking, on_clip=on_clip)
+        stored = [s for s in store.clips if s.clip.name.startswith(only)]
+        check_both([s.clip for s in stored], str(source))
+        return score_stored(stored, scorer, lambda clip: on_clip(clip, len(stored)))
+    clips = read_manifest(source, only=only)
+    return score_clips(clips, scorer, looking, lambda clip: on_clip(clip, len(clips)))
 
 
 def judge(scores: Sequence[ClipScores], rounds: int = 1000) -> Figures:

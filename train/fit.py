@@ -113,6 +113,8 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     code = runs.commit()
     if fabric.is_global_zero:
         runs.begin(out, _config(source, recipe, parts, fabric), same=("recipe", "contract", "parts"))
+        if (flow := source / Path(str(contract.flow_options.get("file", ""))).name).is_file():
+            write_atomically(out / flow.name, lambda file: file.write(flow.read_bytes()))
     model, fabric_optimizer = fabric.setup(network, optimizer)
     judged = average.to(fabric.device) if average is not None else network
     if (out / "last.pt").is_file():

@@ -36,11 +36,12 @@ class Clip:
         return self.label == "fake"
 
 
-def read_manifest(source: Path, *, need_both: bool = True) -> list[Clip]:
+def read_manifest(source: Path, *, only: str = "", need_both: bool = True) -> list[Clip]:
     """The clips of a CSV file (columns path,label,method,identity,pair; others are ignored) or of real/ and fake/.
 
     Paths are relative to the CSV's folder. Several identities of one clip are separated by ``|`` or ``;``. A clip
-    without an identity is its own; in folders the identity is the file's name without suffix.
+    without an identity is its own; in folders the identity is the file's name without suffix. ``only`` takes the
+    clips alone whose path in the manifest starts with it.
 
     Raises:
         DataError: no such manifest, columns or files missing, unknown labels, no clips (with ``need_both``:
@@ -52,8 +53,10 @@ def read_manifest(source: Path, *, need_both: bool = True) -> list[Clip]:
         clips = _from_csv(source)
     else:
         raise DataError(f"no manifest {source}: give a CSV file or a folder with real/ and fake/")
+    clips = [clip for clip in clips if clip.name.startswith(only)]
     if not clips:
-        raise DataError(f"{source} lists no clips: give at least one real and one fake")
+        there = f" below {only}" if only else ""
+        raise DataError(f"{source} lists no clips{there}: give at least one real and one fake")
     if need_both:
         check_both(clips, str(source))
     return clips

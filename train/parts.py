@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from stream.contract import Contract
 from stream.errors import DataError, UsageError
+from stream.flows import flow_function
 
 from . import runs
 from .dataset import Samples, StoreSamples
@@ -43,6 +44,7 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
     store = open_store(source)
     contract = recipe.make_contract(store.contract)
     refuse_other(store.contract, contract, str(source))
+    flow_function(contract, source)  # a learned flow lies beside store.json; that it is missing is told now
     chosen = _from_folder(store, folder) if folder else _by_identity(store, recipe)
     for name, part in chosen.items():
         check_both([s.clip for s in part], f"the {name} part of {source}")
@@ -61,8 +63,8 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
         for name, part in chosen.items()
     }
     return Parts(
-        StoreSamples(chosen["train"], contract, recipe.augment, recipe.balance, recipe.seed),
-        StoreSamples(chosen["valid"], contract),
+        StoreSamples(chosen["train"], contract, recipe.augment, recipe.balance, recipe.seed, source),
+        StoreSamples(chosen["valid"], contract, flow_folder=source),
         contract,
         described,
         tuple(chosen.get("test", chosen["valid"])),

@@ -13,10 +13,9 @@ import numpy as np
 from stream.check import RATE_HZ, Scorer
 from stream.errors import SourceError
 from stream.faces import find_faces
-from stream.flows import FlowFunction, flow_function
-from stream.fusion import fuse
 from stream.model import Device, Model
-from stream.records import Image, Pair
+from stream.records import Pair
+from stream.scoring import PairScorer
 
 from .manifest import Clip
 from .metrics import ClipScores
@@ -59,22 +58,17 @@ def score_clips(
     clips: Sequence[Clip],
     scorer: Scorer,
     looking: Looking | None = None,
-    flow: FlowFunction | None = None,
     on_clip: Callable[[Clip], None] = lambda clip: None,
 ) -> list[ClipScores]:
-    """What the model says of each clip, through the live path; a clip that cannot be scored says why.
-
-    flow: the contract's flow function; made from the contract where it is left out.
-    """
+    """What the model says of each clip, through the live path; a clip that cannot be scored says why."""
     looking = looking or Looking()
-    flow = flow or flow_function(scorer.contract)
     find_faces(looking.face_model)  # a missing face model is one error, not one for every clip
 
     def one(clip: Clip) -> ClipScores:
         faces = find_faces(looking.face_model)
         try:
             found = clip_pairs(clip.path, scorer.contract, faces, looking.rate_hz)
-            return _main_face(clip, _score(spread(found, looking.pairs) if looking.pairs else found, scorer, flow))
+            return _main_face(clip, _score(spread(found, looking.pairs) if looking.pairs else found, scorer))
         except SourceError as error:
             return ClipScores(clip, np.zeros(0), np.zeros(0), reason=str(error))
 
@@ -89,15 +83,13 @@ def score_clips(
 def score_stored(
     clips: Sequence[StoredClip],
     scorer: Scorer,
-    flow: FlowFunction | None = None,
     on_clip: Callable[[Clip], None] = lambda clip: None,
 ) -> list[ClipScores]:
     """The same from a pair store, where decoding and detection are done already."""
-    flow = flow or flow_function(scorer.contract)
     scores = []
     for stored in clips:
         found = (stored.pair(i) for i in range(stored.pairs))
-        scores.append(_main_face(stored.clip, _score(found, scorer, flow)))
+        scores.append(_main_face(stored.clip, _score(found, scorer)))
         on_clip(stored.clip)
     return scores
 
@@ -110,19 +102,19 @@ class _Told(NamedTuple):
     p_fake: float
 
 
-def _score(found: Iterable[Pair], scorer: Scorer, flow: FlowFunction) -> Iterator[_Told]:
+def _score(found: Iterable[Pair], scorer: Scorer) -> Iterator[_Told]:
     """Score pairs as they come; their crops are let go at once, so that a clip may be of any length."""
-    waiting: list[tuple[Pair, Image]] = []
+    score, waiting = PairScorer(scorer, scorer.contract), list[Pair]()
     for pair in found:
-        waiting.append((pair, fuse(pair, scorer.contract, flow)))
+        waiting.append(pair)
         if len(waiting) == BATCH:
-            yield from _told(waiting, scorer)
+            yield from _told(waiting, score)
             waiting = []
-    yield from _told(waiting, scorer)
+    yield from _told(waiting, score)
 
 
-def _told(waiting: Sequence[tuple[Pair, Image]], scorer: Scorer) -> Iterator[_Told]:
-    for (pair, _), p_fake in zip(waiting, scorer([image for _, image in waiting]), strict=True):
+def _told(waiting: Sequence[Pair], score: PairScorer) -> Iterator[_Told]:
+    for pair, p_fake in zip(waiting, score(waiting), strict=True):
         yield _Told(pair.track, pair.pts_s, pair.gap_s, pair.face_px, float(p_fake))
 
 
