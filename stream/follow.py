@@ -10,7 +10,7 @@ No clock: everything is decided by the frames' own times, so that training sees 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ _FOLLOW_PX = 80  # larger faces are followed in a smaller picture
 _PATCH = 24  # pixels; side of the small picture of a face that tells whether the box still shows it
 
 
+@runtime_checkable
 class Finder(Protocol):
     """A face detector that can also look for one face near where it was."""
 
@@ -115,6 +116,10 @@ class Follower:
             return self._search(frame, gray, factor, kept, now_s, shown)
         self._before = _Before(gray, size, frame.epoch, now_s, before.searched_s, kept)
         return shown
+
+    def near(self, picture: Picture, box: Box) -> Face | None:
+        """The face about the size of ``box`` in its neighbourhood, or None; changes nothing that is followed."""
+        return self._detector.near(picture, box)
 
     def reset(self) -> None:
         """Forget every face: the next frame is searched whole."""
