@@ -84,10 +84,10 @@ def replay(steps: Sequence[Step], contract: Contract) -> Alarms:
     return Alarms(count, first_s)
 
 
-def peak(steps: Sequence[Step], contract: Contract) -> float | None:
-    """The highest P(fake) that the live verdict could have turned FAKE on; None where it never had enough evidence.
+def extremes(steps: Sequence[Step], contract: Contract) -> tuple[float, float] | None:
+    """The lowest and highest P(fake) that the live verdict could have gone by; None where it never had the evidence.
 
-    It is what ``fake_enter`` must exceed for the clip to cause no alarm.
+    ``fake_enter`` must exceed the highest, and ``real_enter`` lie below the lowest, for the clip never to be called so.
     """
     # A window that calls everything FAKE shows which of its means it would have judged at all.
     window = Window(replace(contract, thresholds=Thresholds(0.0, 0.0, 0.0, 0.0)))
@@ -97,7 +97,7 @@ def peak(steps: Sequence[Step], contract: Contract) -> float | None:
         for verdict in window.update(step.frame, step.tracks, step.pairs, step.scores)
         if verdict.state is State.FAKE and verdict.p_fake is not None
     ]
-    return max(judged, default=None)
+    return (min(judged), max(judged)) if judged else None
 
 
 def curve(

@@ -167,7 +167,7 @@ def _row(look: Look) -> dict[str, Any]:
         "method": scores.clip.method,
         "group": group_of(scores.clip.method) if scores.clip.fake else "",
         "p_fake": scores.mean,
-        "peak": look.peak,
+        "peak": look.range[1] if look.range else None,
         "pairs": len(scores.p_fake),
         "face_px": scores.face_px,
         "first_alarm_s": look.alarms[-1].first_s,

@@ -29,7 +29,7 @@ from train.manifest import Clip
 from train.metrics import ClipScores
 from train.scoring import open_scorer
 
-from .alarms import THRESHOLDS, Alarms, Step, at_threshold, face_time_s, peak, replay
+from .alarms import THRESHOLDS, Alarms, Step, at_threshold, extremes, face_time_s, replay
 from .changes import BENIGN, RESAMPLED_FACE, ROBUSTNESS, ChangeFrames, hide_face
 
 PLAIN, BACKGROUND, RESAMPLED = "plain", "background only", "resampled face"
@@ -61,14 +61,15 @@ class Setting:
 class Look:
     """What the model says of one clip under one change.
 
-    ``scores`` is the clip's record; ``peak`` the highest mean that the live window would have judged;
+    ``scores`` is the clip's record; ``range`` the lowest and highest mean that the live window
+    would have judged by;
     ``alarms`` holds one entry for each of ``alarms.THRESHOLDS`` and then one for the contract's own;
     ``face_s`` is the face time that they were counted over.
     """
 
     change: str
     scores: ClipScores
-    peak: float | None = None
+    range: tuple[float, float] | None = None
     alarms: tuple[Alarms, ...] = field(default=())
     face_s: float = 0.0
 
@@ -128,7 +129,8 @@ def look(clip: Clip, changes: Sequence[str], setting: Setting) -> list[Look]:
 
 
 def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
-    contract, frames = model.contract, read_file(clip.path)
+    contract = model.contract
+    frames: Iterator[Frame] = read_file(clip.path)
     known: dict[str, ChangeFrames] = {**ROBUSTNESS, **BENIGN, RESAMPLED: RESAMPLED_FACE}
     if change in known:
         frames = known[change](frames, setting.faces())
@@ -143,7 +145,9 @@ def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
     if change != PLAIN:
         return Look(change, scores)
     contracts = [*(at_threshold(contract, t) for t in THRESHOLDS), contract]
-    return Look(change, scores, peak(steps, contract), tuple(replay(steps, c) for c in contracts), face_time_s(steps))
+    return Look(
+        change, scores, extremes(steps, contract), tuple(replay(steps, c) for c in contracts), face_time_s(steps)
+    )
 
 
 def look_at_all(
