@@ -34,6 +34,12 @@ class Picture(Protocol):
     def crop(self, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
         """A region, (h, w, 3) BGR; what lies outside the picture repeats its border."""
 
+    def samples(self, x: int, y: int, w: int, h: int, most: int) -> NDArray[np.uint8]:
+        """The luma of every n-th pixel of a region, at most ``most`` a side; what lies outside the picture is left out.
+
+        Nothing is averaged, so that the noise of a camera stays in it.
+        """
+
 
 class ArrayPicture:
     """A BGR array, as a webcam or a test gives it."""
@@ -61,6 +67,11 @@ class ArrayPicture:
     def crop(self, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
         x0, y0, x1, y1 = _inside(self, x, y, w, h)
         return _replicate(self._bgr[y0:y1, x0:x1], x, y, w, h, x0, y0)
+
+    def samples(self, x: int, y: int, w: int, h: int, most: int) -> NDArray[np.uint8]:
+        x0, y0, x1, y1 = _inside(self, x, y, w, h)
+        step = -(-max(w, h) // most)
+        return np.asarray(cv2.cvtColor(self._bgr[y0:y1:step, x0:x1:step].copy(), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 class VideoPicture:
@@ -116,6 +127,13 @@ class VideoPicture:
         region.color_range = self._frame.color_range
         bgr = _to_bgr(region)[y0 - ey : y1 - ey, x0 - ex : x1 - ex]
         return _replicate(bgr, x, y, w, h, x0, y0)
+
+    def samples(self, x: int, y: int, w: int, h: int, most: int) -> NDArray[np.uint8]:
+        if self._frame.format.name not in _PLANAR_420:
+            return ArrayPicture(self.bgr()).samples(x, y, w, h, most)
+        x0, y0, x1, y1 = _inside(self, x, y, w, h)
+        step = -(-max(w, h) // most)
+        return self._plane(0)[y0:y1:step, x0:x1:step].copy()
 
 
 def _to_bgr(frame: av.VideoFrame) -> NDArray[np.uint8]:

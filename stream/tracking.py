@@ -1,4 +1,7 @@
-"""Faces + time -> tracks with smoothed boxes: greedy matching by overlap, exponential smoothing in time."""
+"""Faces + time -> tracks with smoothed boxes: greedy matching by overlap, exponential smoothing in time.
+
+A track ends where its box shows another face or scene, and whoever is found there next gets a new one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .cuts import Cuts, look
 from .records import Box, Face, Frame, Track
 
 
@@ -15,6 +19,7 @@ class _State:
     box: Box
     first_s: float
     last_s: float
+    cuts: Cuts
     hits: int = 1
 
 
@@ -49,7 +54,11 @@ class Tracker:
         if not frame.follows(self._last):
             self.reset()
         self._last, now_s = frame, frame.pts_s
-        self._states = [s for s in self._states if now_s - s.last_s <= self._max_age_s]
+        self._states = [
+            s
+            for s in self._states
+            if now_s - s.last_s <= self._max_age_s and not s.cuts.update(look(frame.picture, s.box))
+        ]
         free = list(faces)
         candidates = sorted(
             ((s.box.overlap(f.box), s.id, i) for s in self._states for i, f in enumerate(free)), reverse=True
@@ -61,7 +70,8 @@ class Tracker:
                 used.add(i)
         for i, face in enumerate(free):
             if i not in used:
-                self._states.append(_State(self._next_id, face.box, now_s, now_s))
+                cuts = Cuts(look(frame.picture, face.box))
+                self._states.append(_State(self._next_id, face.box, now_s, now_s, cuts))
                 self._next_id += 1
         return [
             Track(s.id, s.box, s.first_s, s.last_s, seen=s.last_s == now_s)
