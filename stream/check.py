@@ -5,34 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .contract import Contract
 from .faces import FaceDetector, find_faces
 from .model import Model
 from .pairing import Pairer
 from .pipeline import PairScore, pairs
-from .records import Frame, Image, Pair, Reason, State
-from .scoring import PairScorer
+from .records import Frame, Pair, Reason, State
+from .scoring import RATE_HZ, PairScorer, Scorer
 from .sources import read_file
 from .tracking import Tracker
 from .verdict import decide
 
-RATE_HZ = 10.0
-"""Pairs a second of each face that are scored by default, in files and live alike."""
 _BATCH = 16
-
-
-class Scorer(Protocol):
-    """Whatever scores network inputs under a contract: ``stream.model.Model``, or a checkpoint in training."""
-
-    contract: Contract
-
-    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """P(fake) of each image, (N,) float32 in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

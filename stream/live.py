@@ -11,7 +11,6 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
-from .check import RATE_HZ
 from .contract import Contract
 from .errors import FlowtellError
 from .faces import FaceDetector
@@ -19,7 +18,8 @@ from .looks import Look, Play, Status
 from .pairing import Pairer
 from .pipeline import detect
 from .records import Frame, Pair, Verdict
-from .scoring import PairScorer, Score
+from .repeats import Repeats
+from .scoring import RATE_HZ, PairScorer, Score
 from .sources import Phase, Source
 from .tracking import Tracker
 from .verdict import Limits, Window
@@ -140,7 +140,7 @@ class LiveLoop:
     def _watch(self) -> None:
         judge = self._judge
         pairer = Pairer(judge.contract, judge.rate_hz)
-        story = detect(self._frames(), judge.faces, Tracker(), pairer, self._score, self._window)
+        story = detect(self._frames(), judge.faces, Tracker(), pairer, self._score, self._window, Repeats())
         for frame, verdicts in story:
             self._frame, self._verdicts = frame, tuple(verdicts)
             self._meter.judged(self._clock(), self._arrived_s, len(verdicts))

@@ -25,7 +25,14 @@ COLOURS: dict[State, Colour] = {  # BGR
 }
 _WHITE, _DARK = (255, 255, 255), (24, 20, 18)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
-_HELP = ("q, Esc  quit", "s  save a snapshot", "r  start the windows anew", "f  full screen", "space  hold the picture")
+_HELP = (
+    ("q, Esc", "quit"),
+    ("s", "save a snapshot"),
+    ("r", "start the verdicts anew"),
+    ("f", "full screen"),
+    ("space", "hold the picture"),
+    ("h", "these keys"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,15 @@ def draw_help(picture: Image) -> Image:
     canvas = picture.copy()
     style = Style.fit(*canvas.shape[:2])
     step = round(style.text * 1.6)
-    width = max(_width(line, style.text) for line in _HELP) + 2 * step
+    column = max(_width(key, style.text) for key, _ in _HELP) + step
+    width = column + max(_width(what, style.text) for _, what in _HELP) + 2 * step
     height = step * (len(_HELP) + 1)
     x, y = (canvas.shape[1] - width) // 2, (canvas.shape[0] - height) // 2
     _panel(canvas, x, y, width, height, 0.75)
-    for row, line in enumerate(_HELP):
-        _write(canvas, line, x + step, y + step + row * step + style.text // 2, style.text, _WHITE)
+    for row, (key, what) in enumerate(_HELP):
+        base = y + step + row * step + style.text // 2
+        _write(canvas, key, x + step, base, style.text, _WHITE)
+        _write(canvas, what, x + step + column, base, style.text, _WHITE)
     return canvas
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .faces import FaceDetector
+from .faces import FaceDetector, find_faces
 from .pairing import Pairer
 from .records import Frame, Pair, Reason, Track, Verdict
+from .repeats import Repeats as PictureRepeats
+from .scoring import RATE_HZ, PairScorer, Scorer
 from .scoring import Score as Score  # noqa: PLC0414 - also known by this name
 from .tracking import Tracker
 from .verdict import Window
@@ -42,3 +44,15 @@ def detect(
     """Each frame with the verdict of every face in it."""
     for frame, tracks, ready in pairs(frames, faces, tracker, pairer):
         yield frame, window.update(frame, tracks, ready, score(ready), repeats(frame))
+
+
+def judge(
+    frames: Iterable[Frame], model: Scorer, faces: FaceDetector | None = None, rate_hz: float | None = RATE_HZ
+) -> Iterator[tuple[Frame, list[Verdict]]]:
+    """``detect`` with everything that a source's frames need, made anew: what most programs want.
+
+    faces: Haar by default. rate_hz: scored pairs a second of each face; None scores every pair.
+    """
+    contract = model.contract
+    score, pairer = PairScorer(model, contract), Pairer(contract, rate_hz)
+    return detect(frames, faces or find_faces(), Tracker(), pairer, score, Window(contract), PictureRepeats())

@@ -22,6 +22,18 @@ from .records import Image, Pair, States
 Score = Callable[[Sequence[Image]], NDArray[np.float32]]
 """Network inputs -> P(fake) of each."""
 
+RATE_HZ = 10.0
+"""Pairs a second of each face that are scored by default, in files and live alike."""
+
+
+class Scorer(Protocol):
+    """Whatever scores network inputs under a contract: ``stream.model.Model``, or a checkpoint in training."""
+
+    contract: Contract
+
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """P(fake) of each image, (N,) float32 in [0, 1]."""
+
 
 @runtime_checkable
 class Recurrent(Protocol):

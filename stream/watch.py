@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batching import SharedModel
-from .check import RATE_HZ
 from .errors import FlowtellError, NoFaceError, OutputError
 from .faces import find_faces
 from .flows import FlowFunction
@@ -28,7 +27,7 @@ from .live import Judge, LiveLoop
 from .looks import Look
 from .model import Device, Model, use_threads
 from .records import Image
-from .scoring import Score
+from .scoring import RATE_HZ, Score
 from .sinks.background import Background
 from .sinks.console import Console
 from .sinks.jsonl import JsonLines, Record, Reporter

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream.check import RATE_HZ
 from stream.commands.options import Device, FaceModel
 from stream.contract import Contract
 from stream.downloads import face_model_file
 from stream.errors import DataError, UsageError
+from stream.scoring import RATE_HZ
 
 from .manifest import Clip, read_manifest, write_manifest
 from .prepare import Evenly, Job, Sampling

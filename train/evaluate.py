@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.check import Scorer
 from stream.contract import Contract
 from stream.errors import DataError, OutputError
+from stream.scoring import Scorer
 
 from .manifest import Clip, check_both, read_manifest
 from .metrics import (

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stream.check import RATE_HZ, Scorer
 from stream.errors import SourceError
 from stream.faces import find_faces
 from stream.model import Device, Model
 from stream.records import Pair
-from stream.scoring import PairScorer
+from stream.scoring import RATE_HZ, PairScorer, Scorer
 
 from .manifest import Clip
 from .metrics import ClipScores

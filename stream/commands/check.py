@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream.check import RATE_HZ, FileVerdict, check_file
+from stream.check import FileVerdict, check_file
 from stream.downloads import face_model_file
 from stream.errors import FlowtellError, NoFaceError, OutputError, UsageError
 from stream.faces import find_faces
 from stream.model import Model, use_threads
 from stream.records import Frame, State
+from stream.scoring import RATE_HZ
 
 from .options import Device, FaceModel, ModelFile
 

@@ -71,7 +71,7 @@ def filmed(portrait: Image, t_s: float) -> Image:
 def main(path: Path = CLIP) -> None:
     """Write the clip."""
     chance = np.random.default_rng(20)
-    portrait = np.ascontiguousarray(data.astronaut()[..., ::-1])
+    portrait = np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
     face, tremble = tamper(portrait), np.zeros(2)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         container.metadata["comment"] = "NASA portrait of Eileen Collins (public domain), set in motion by flowtell"

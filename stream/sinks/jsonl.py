@@ -1,4 +1,4 @@
-"""JSON lines: one record per face when its state changes and once a second, one per camera's status each second.
+"""JSON lines: a record for each face when its state or reason changes and once a second, and one for each camera.
 
 ``records.schema.json`` beside this file describes every field and its unit.
 """
@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from stream.errors import OutputError
 from stream.looks import Look, Play
-from stream.records import State, Verdict
+from stream.records import Reason, State, Verdict
 
 SCHEMA = Path(__file__).parent / "records.schema.json"
 GONE = "GONE"
@@ -27,7 +27,7 @@ class Reporter:
     """Looks -> records; one instance per camera. No clock: the times are the looks' own."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[State, float]] = {}  # track -> (state, when it was last told)
+        self._told: dict[int, tuple[State, Reason | None, float]] = {}  # the last of each track, with when
         self._last: dict[int, Verdict] = {}
         self._status: tuple[Play, str | None] | None = None
         self._status_s = float("-inf")
@@ -40,13 +40,14 @@ class Reporter:
         self._told = {track: told for track, told in self._told.items() if track in here}
         self._last = here
         for verdict in look.verdicts:
-            state, told_s = self._told.get(verdict.track, (None, 0.0))
-            if verdict.state is not state or look.now_s - told_s >= _EVERY_S:
-                self._told[verdict.track] = (verdict.state, look.now_s)
+            now = (verdict.state, verdict.reason)
+            state, reason, told_s = self._told.get(verdict.track, (None, None, 0.0))
+            if now != (state, reason) or look.now_s - told_s >= _EVERY_S:
+                self._told[verdict.track] = (*now, look.now_s)
                 out.append(_face(look, verdict, verdict.state.value, age_s))
-        now = (look.status.play, look.status.message)
-        if now != self._status or look.now_s - self._status_s >= _EVERY_S:
-            self._status, self._status_s = now, look.now_s
+        play = (look.status.play, look.status.message)
+        if play != self._status or look.now_s - self._status_s >= _EVERY_S:
+            self._status, self._status_s = play, look.now_s
             out.append(_status(look))
         return out
 

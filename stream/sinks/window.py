@@ -34,7 +34,7 @@ class Screen:
     title: of the window.
 
     Attributes: ``keys`` pressed since they were last taken with ``take_keys``; ``closed``: the user closed
-    it; ``lost``: why it is gone otherwise, else None; ``full_screen`` may be set.
+    it; ``lost``: why it is gone otherwise, else None; ``shown`` pictures; ``full_screen`` may be set.
     """
 
     def __init__(self, title: str) -> None:
@@ -62,6 +62,12 @@ class Screen:
         with self._changed:
             keys, self._keys = self._keys, []
         return keys
+
+    def wait_shown(self, timeout_s: float) -> bool:
+        """Whether a picture stands on the screen within ``timeout_s``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.shown > 0 or self.lost is not None or self.closed, timeout_s)
+            return self.shown > 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -92,8 +98,10 @@ class Screen:
                     process.wait()
                 if process.stdout is not None:
                     process.stdout.close()
-            if not self._ending and not self.closed:
-                self.lost = _last_line(said) or f"it ended with code {process.returncode}"
+            with self._changed:
+                if not self._ending and not self.closed:
+                    self.lost = _last_line(said) or f"it ended with code {process.returncode}"
+                self._changed.notify_all()
 
     def _talk(self, requests: IO[bytes], answers: IO[bytes]) -> None:
         while True:
@@ -114,6 +122,7 @@ class Screen:
             with self._changed:
                 self.shown += picture is not None
                 self._keys += [chr(key) for key in keys]
+                self._changed.notify_all()
                 if not head[0]:
                     self.closed = True
                     return

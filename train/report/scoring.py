@@ -13,16 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stream.check import RATE_HZ, Scorer
 from stream.contract import Contract
-from stream.errors import DataError
+from stream.errors import DataError, SourceError
 from stream.faces import FaceDetector, find_faces
 from stream.model import Device, Model
 from stream.pairing import Pairer
 from stream.pictures import ArrayPicture
 from stream.pipeline import PairScore, pairs
 from stream.records import Frame, Pair
-from stream.scoring import PairScorer
+from stream.scoring import RATE_HZ, PairScorer, Scorer
 from stream.sources import read_file
 from stream.tracking import Tracker
 from train.manifest import Clip
@@ -31,6 +30,7 @@ from train.scoring import open_scorer
 
 from .alarms import THRESHOLDS, Alarms, Step, at_threshold, extremes, face_time_s, replay
 from .changes import BENIGN, RESAMPLED_FACE, ROBUSTNESS, ChangeFrames, hide_face
+from .shortcuts import Metadata, metadata
 
 PLAIN, BACKGROUND, RESAMPLED = "plain", "background only", "resampled face"
 _BATCH = 16
@@ -72,6 +72,7 @@ class Look:
     range: tuple[float, float] | None = None
     alarms: tuple[Alarms, ...] = field(default=())
     face_s: float = 0.0
+    metadata: Metadata | None = None
 
 
 def steps_of(
@@ -125,7 +126,14 @@ def record(clip: Clip, steps: Sequence[Step]) -> ClipScores:
 def look(clip: Clip, changes: Sequence[str], setting: Setting) -> list[Look]:
     """Score one clip under each of ``changes`` (names of ``changes.ROBUSTNESS`` and ``BENIGN``, or a probe)."""
     model = setting.open()
-    return [_look(clip, change, setting, model) for change in changes]
+    looks = []
+    for change in changes:
+        try:
+            looks.append(_look(clip, change, setting, model))
+        except SourceError as error:
+            nothing = ClipScores(clip, np.zeros(0), np.zeros(0), reason=str(error))
+            looks.append(Look(change, nothing, alarms=(Alarms(0, None),) * (len(THRESHOLDS) + 1)))
+    return looks
 
 
 def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
@@ -144,6 +152,7 @@ def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
     scores = record(clip, steps)
     if change != PLAIN:
         return Look(change, scores)
+    facts = metadata(clip.path) if len(scores.p_fake) else None
     contracts = [*(at_threshold(contract, t) for t in THRESHOLDS), contract]
     return Look(
         change, scores, extremes(steps, contract), tuple(replay(steps, c) for c in contracts), face_time_s(steps)
