@@ -1,153 +1,147 @@
-"""Batches of real faces and their pseudo-fakes, made while the network trains."""
+"""``flowtell train synthesize`` and the recipe data ``synthetic``: real faces and pseudo-fakes, made on the fly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from cyclopts import Parameter
 from numpy.typing import NDArray
 
+from stream.commands.options import FaceModel, say
 from stream.contract import Contract
-from stream.fusion import fuse
-from stream.records import Box, Image, Pair
+from stream.downloads import face_model_file
+from stream.errors import DataError
+from stream.records import Image
 
-from .bank import Bank, Moment
-from .degrade import Degrade
-from .pseudo import Frames, Shot, animate, lips, repaint, self_blend, swap
+from .bank import Bank, Moment, Source, gather
+from .dataset import ALTERED, ORIGINAL
+from .manifest import read_manifest
+from .recipe import Recipe
+from .twins import METHODS, Mix, Synthetic
 
-METHODS = ("self_blend", "swap", "repaint", "lips")
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """How often what is drawn: stills among the sources, real deepfakes among the fakes, and each of ``METHODS``."""
-
-    stills: float = 0.35
-    deepfakes: float = 0.15
-    methods: tuple[float, ...] = (0.35, 0.3, 0.2, 0.15)
+SHEET_COLUMNS = 9
 
 
-class Synthetic:
-    """Twins: one source as it is and made fake, degraded alike; deterministic by (seed, index).
+def held_out(moment: Moment, one_in: int = 6) -> bool:
+    """Whether a moment's person is kept from training: one of ``one_in``, by a hash of the name, in every run."""
+    names = moment.source.identity.split("|")
+    return any(int(hashlib.sha1(name.encode()).hexdigest(), 16) % one_in == 0 for name in names)
 
-    identities: whose faces may be used, None for all; held-out people never occur, not as donors either.
+
+class TwinSamples:
+    """Twins as single samples for ``fit``: index 2k is altered, 2k + 1 the original it was made of.
+
+    size: samples of one epoch. repeat: every epoch the same (validation).
     """
 
-    def __init__(
-        self, bank: Bank, contract: Contract, mix: Mix, seed: int, keep: Sequence[Moment] | None = None
-    ) -> None:
-        self._bank, self._contract, self._mix, self._seed = bank, contract, mix, seed
-        moments = list(bank.moments if keep is None else keep)
-        self._stills = [m for m in moments if m.source.still]
-        self._clips = _by_clip([m for m in moments if not m.source.still and m.source.label == "real"])
-        self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
-        self._pairs = {c[0].source.pair: c for c in self._clips if c[0].source.pair}
+    def __init__(self, twins: Synthetic, size: int, repeat: bool = False) -> None:
+        self._twins, self._size, self._repeat = twins, size, repeat
+        self._last: tuple[int, NDArray[np.uint8]] | None = None
 
-    def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
-        """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
-        rng = np.random.default_rng((self._seed, index))
-        fake, real, face_px, center, made_by = self._make(rng, method)
-        degrade, flip, box = Degrade.draw(rng), rng.random() < 0.5, _jitter(rng)
-        order = (1, 0) if rng.random() < 0.2 else (0, 1)
-        images = []
-        for frames in (fake, real):
-            spoiled = degrade(frames)
-            scale = spoiled.shape[1] / frames.shape[1]
-            crops = [_crop(spoiled[k], center * scale, face_px * scale, box, self._contract) for k in order]
-            if flip:
-                crops = [np.ascontiguousarray(c[:, ::-1]) for c in crops]
-            pair = Pair(0, 0.0, self._contract.gap_s, crops[0], crops[1], Box(0, 0, face_px, face_px), face_px)
-            images.append(fuse(pair, self._contract))
-        return np.stack(images), made_by
+    def __len__(self) -> int:
+        return self._size
 
-    def _make(
-        self, rng: np.random.Generator, method: str | None
-    ) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
-        if method == "deepfake" or (method is None and self._fakes and rng.random() < self._mix.deepfakes):
-            return self._deepfake(rng)
-        still = rng.random() < self._mix.stills
-        clip = self._clips[rng.integers(len(self._clips))]
-        moment = self._stills[rng.integers(len(self._stills))] if still else clip[rng.integers(len(clip))]
-        working = rng.uniform(0.5, 0.85)
-        shot = self._shot(moment, rng, working)
-        made_by = method or str(rng.choice(METHODS, p=self._mix.methods))
-        real = shot.frames
-        if made_by == "self_blend":
-            fake, real = self_blend(shot, rng)
-        elif made_by == "swap":
-            fake = swap(shot, self._donor(rng), rng)
-        elif made_by == "lips":
-            fake = lips(
-                shot,
-                self._shot(clip[rng.integers(len(clip))], rng, working) if not still else animate(shot, rng, 4.0),
-                rng,
-            )
-        else:
-            fake = repaint(shot, rng)
-        return fake, real, shot.face_px, _center(moment, shot), made_by
-
-    def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
-        clip = self._fakes[rng.integers(len(self._fakes))]
-        k = int(rng.integers(len(clip)))
-        partner = self._pairs.get(clip[0].source.pair) or self._clips[rng.integers(len(self._clips))]
-        fake = self._shot(clip[k], rng, 1.0)
-        real = self._shot(partner[min(k, len(partner) - 1)], np.random.default_rng(k), 1.0)
-        # Matched size: what differs between sources in resolution must not tell the label.
-        face_px = min(fake.face_px, real.face_px) * rng.uniform(0.6, 1.0)
-        fake, real = fake.resized(face_px / fake.face_px), real.resized(face_px / real.face_px)
-        side = min(fake.frames.shape[1], real.frames.shape[1])
-        frames = [
-            s.frames[:, (s.frames.shape[1] - side) // 2 :, (s.frames.shape[1] - side) // 2 :][:, :side, :side]
-            for s in (fake, real)
-        ]
-        return frames[0], frames[1], face_px, np.array([side / 2, side / 2]), "deepfake"
-
-    def _shot(self, moment: Moment, rng: np.random.Generator, working: float) -> Shot:
-        regions, landmarks = self._bank.regions(moment), np.asarray(moment.landmarks, np.float32)
-        if moment.frames > 1:
-            # Gaps of one frame mostly, of two now and then.
-            first, second = (0, 2) if rng.random() < 0.25 else (0, 1)
-            shot = Shot(regions[[first, second]], landmarks[[first, second]], moment.face_px)
-        else:
-            shot = Shot(np.asarray(regions), landmarks, moment.face_px)
-        shot = shot.resized(working) if working < 0.97 else shot
-        return animate(shot, rng) if moment.frames == 1 else shot
-
-    def _donor(self, rng: np.random.Generator) -> Shot:
-        if rng.random() < 0.6:
-            return self._shot(self._stills[rng.integers(len(self._stills))], rng, 1.0)
-        clip = self._clips[rng.integers(len(self._clips))]
-        return self._shot(clip[rng.integers(len(clip))], rng, 1.0)
+    def sample(self, epoch: int, index: int) -> tuple[Image, int]:
+        draw = (0 if self._repeat else epoch) * self._size + index
+        # One worker makes a whole batch, so both twins of a draw meet here: make them once.
+        if self._last is None or self._last[0] != draw // 2:
+            self._last = (draw // 2, self._twins.twins(draw // 2)[0])
+        return self._last[1][draw % 2], ORIGINAL if draw % 2 else ALTERED
 
 
-def _by_clip(moments: Sequence[Moment]) -> list[list[Moment]]:
-    clips: dict[str, list[Moment]] = {}
-    for moment in moments:
-        clips.setdefault(moment.source.path, []).append(moment)
-    return list(clips.values())
+def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> TwinSamples:
+    """The ``train`` or ``valid`` part of a face bank for a recipe whose ``data`` is ``synthetic``.
+
+    The recipe's options may change the shares of ``twins.Mix`` and give ``epoch`` (samples an epoch) and
+    ``valid`` (samples of the fixed validation set, all of them pseudo-fakes of people not trained on).
+    """
+    bank, options = Bank(source), dict(recipe.options)
+    epoch, valid = int(options.pop("epoch", 12_800)), int(options.pop("valid", 480))
+    try:
+        mix = Mix(**options)
+    except TypeError as error:
+        raise DataError(f"the recipe's options for synthetic data are wrong: {error}") from error
+    if part == "train":
+        keep = [m for m in bank.moments if not held_out(m)]
+        return TwinSamples(Synthetic(bank, contract, mix, recipe.seed, keep), epoch)
+    keep = [m for m in bank.moments if held_out(m)]
+    return TwinSamples(Synthetic(bank, contract, Mix(deepfakes=0.0), 2**31, keep), valid, repeat=True)
 
 
-def _center(moment: Moment, shot: Shot) -> NDArray[np.float64]:
-    side = shot.frames.shape[1]
-    return np.array([side / 2, side / 2])
+def synthesize(
+    manifest: Path,
+    bank: Path,
+    *,
+    only: Annotated[str, Parameter(help="Of the manifest, the clips alone whose path starts with this.")] = "",
+    stills: Path | None = None,
+    face_model: FaceModel = "yunet",
+    moments: int = 14,
+    seed: int = 1,
+    workers: int = 2,
+) -> int:
+    """Gather a face bank from clips (and photographs), and draw a contact sheet of pseudo-fakes made from it.
+
+    ``flowtell train fit BANK OUT --recipe flowtell`` then trains on pseudo-fakes made on the fly. The landmarks
+    of YuNet are needed: 'flowtell models pull yunet', or --face-model FILE.
+
+    Parameters
+    ----------
+    manifest
+        A CSV file with the columns path,label,method,identity,pair, or a folder with real/ and fake/.
+    bank
+        The folder to make: the faces, and sheet.png with a row of fakes, originals and residuals per method.
+    stills
+        A manifest CSV of photographs with the columns path,identity: more people.
+    moments
+        Moments of each clip, evenly spread.
+    seed
+        What the contact sheet is drawn with.
+    workers
+        Processes that read clips.
+    """
+    from .cli import bar  # noqa: PLC0415  (cli names this command by its path; a top-level import would be a circle)
+
+    sources = _sources(manifest, only) + ([] if stills is None else _stills(stills))
+    model = face_model_file(face_model)
+    if model is None:
+        raise DataError("pseudo-fakes need YuNet's landmarks: run 'flowtell models pull yunet', or give --face-model")
+    with bar("faces", len(sources)) as on:
+        bad = gather(sources, bank, model, moments, workers, on)
+    made = Bank(bank)
+    if not made.moments:
+        raise DataError(f"no face was found in any of the {len(sources)} sources of {manifest}")
+    cv2.imwrite(str(bank / "sheet.png"), contact_sheet(made, Contract(input="stack", size=112), seed))
+    for line in bad:
+        say(line)
+    print(f"{len(made.moments)} moments of {len(sources) - len(bad)} sources in {bank}; look at {bank / 'sheet.png'}")
+    return 0
 
 
-def _jitter(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Offset of the box's centre (x, y) and log of its scale, in shares of the face: a tracker's honest error."""
-    return rng.normal(0, (0.035, 0.035, 0.05))
+def contact_sheet(bank: Bank, contract: Contract, seed: int) -> Image:
+    """A picture for a person to look at: for each method a row of fakes, of originals, and of flow residuals, BGR."""
+    twins = Synthetic(bank, contract, Mix(), seed)
+    rows = []
+    for method in (*METHODS, *(["deepfake"] if any(m.source.label == "fake" for m in bank.moments) else [])):
+        made = [twins.twins(i, method)[0] for i in range(SHEET_COLUMNS)]
+        rows += [np.hstack([m[k, ..., 2::-1] for m in made]) for k in (0, 1)]
+        rows.append(np.hstack([np.repeat(m[0, ..., 5:], 3, axis=2) for m in made]))
+    return np.vstack(rows)
 
 
-def _crop(
-    image: Image, center: NDArray[np.float64], face_px: float, jitter: NDArray[np.float64], contract: Contract
-) -> Image:
-    side = max(8, round(face_px * float(np.exp(jitter[2])) * (1 + 2 * contract.margin)))
-    x, y = (round(float(c + j * face_px - side / 2)) for c, j in zip(center, jitter[:2], strict=True))
-    height, width = image.shape[:2]
-    part = image[max(y, 0) : min(y + side, height), max(x, 0) : min(x + side, width)]
-    edges = (max(-y, 0), max(y + side - height, 0), max(-x, 0), max(x + side - width, 0))
-    if any(edges):
-        part = np.asarray(cv2.copyMakeBorder(part, *edges, cv2.BORDER_REPLICATE), np.uint8)
-    how = cv2.INTER_AREA if side > contract.size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (contract.size, contract.size), interpolation=how), np.uint8)
+def _sources(manifest: Path, only: str) -> list[Source]:
+    clips = read_manifest(manifest, only=only, need_both=False)
+    return [Source(str(c.path), c.label, "|".join(c.identities), c.method, c.pair) for c in clips]
+
+
+def _stills(manifest: Path) -> list[Source]:
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        return [Source(str(manifest.parent / r["path"]), "real", r["identity"] or r["path"], still=True) for r in rows]
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{manifest} is not a CSV of photographs with the columns path,identity") from error

@@ -1,0 +1,126 @@
+"""Pseudo-fakes on a self-made face: what each changes, what it must leave alone, and that seeds repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from train.degrade import Degrade, h264, jpeg
+from train.pseudo import (
+    TEMPLATE,
+    Shot,
+    Tone,
+    animate,
+    draw_mask,
+    face_frames,
+    lips,
+    match_colour,
+    mix,
+    place_mask,
+    repaint,
+    self_blend,
+    swap,
+)
+
+SIDE, FACE = 160, 76.0
+
+
+@pytest.fixture(scope="module")
+def shot() -> Shot:
+    picture = np.ascontiguousarray(astronaut()[20:180, 150:310, ::-1])
+    corner = np.array([(SIDE - FACE) / 2] * 2, np.float32)
+    marks = TEMPLATE * np.float32(FACE) + corner
+    return Shot(np.stack([picture, picture]), np.stack([marks, marks]), FACE)
+
+
+def rng(seed: int = 3) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_the_face_frame_carries_the_unit_square_onto_the_face(shot: Shot) -> None:
+    matrix = face_frames(shot.landmarks)[0]
+    assert np.allclose(matrix @ [0, 0, 1], [(SIDE - FACE) / 2] * 2, atol=1e-3)
+    assert np.allclose(matrix @ [1, 1, 1], [(SIDE + FACE) / 2] * 2, atol=1e-3)
+
+
+def test_a_placed_mask_stays_within_zero_and_one_and_away_from_the_border(shot: Shot) -> None:
+    placed = place_mask(draw_mask(rng(), "face"), face_frames(shot.landmarks)[0], SIDE)
+    assert placed.shape == (SIDE, SIDE, 1)
+    assert placed.min() >= 0 and placed.max() <= 1
+    assert placed[SIDE // 2, SIDE // 2, 0] > 0.3
+    assert placed[0].max() == placed[-1].max() == 0
+
+
+def test_mixing_gives_the_outer_picture_where_the_mask_is_zero_and_the_inner_where_it_is_one() -> None:
+    inner, outer = np.full((2, 2, 3), 200, np.uint8), np.full((2, 2, 3), 100, np.uint8)
+    mask = np.array([[0, 1], [0.5, 0.25]], np.float32)[..., None]
+    assert mix(inner, outer, mask)[..., 0].tolist() == [[100, 200], [150, 125]]
+
+
+def test_a_neutral_tone_changes_nothing(shot: Shot) -> None:
+    assert np.array_equal(Tone((0, 0, 0), 1.0, 1.0, 1.0)(shot.frames[0]), shot.frames[0])
+
+
+def test_colour_matching_brings_the_mean_to_the_target() -> None:
+    image, target = np.full((8, 8, 3), 40, np.uint8), np.full((8, 8, 3), 90, np.uint8)
+    assert match_colour(image, target, np.ones((8, 8), bool), 1.0).mean() == 90
+    assert match_colour(image, target, np.zeros((8, 8), bool), 1.0) is image
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_self_blend_leaves_the_border_of_its_real_partner_alone_and_changes_the_face(shot: Shot, seed: int) -> None:
+    fake, real = self_blend(shot, rng(seed))
+    assert np.array_equal(fake[:, 0], real[:, 0])
+    assert not np.array_equal(fake, real)
+
+
+def test_every_method_gives_two_frames_of_the_same_shape_and_repeats_with_its_seed(shot: Shot) -> None:
+    makers = {
+        "swap": lambda r: swap(shot, shot, r),
+        "lips": lambda r: lips(shot, animate(shot, r, 4.0), r),
+        "repaint": lambda r: repaint(shot, r),
+        "self_blend": lambda r: self_blend(shot, r)[0],
+    }
+    for make in makers.values():
+        once, twice, other = make(rng(1)), make(rng(1)), make(rng(2))
+        assert once.shape == shot.frames.shape
+        assert once.dtype == np.uint8
+        assert np.array_equal(once, twice)
+        assert not np.array_equal(once, other)
+
+
+def test_lips_change_the_mouth_and_not_the_forehead(shot: Shot) -> None:
+    fake = lips(shot, animate(shot, rng(), 4.0), rng(5))
+    top = round((SIDE - FACE) / 2)
+    assert np.array_equal(fake[:, :top], shot.frames[:, :top])
+    assert not np.array_equal(fake, shot.frames)
+
+
+def test_animation_keeps_the_first_frame_and_moves_the_second(shot: Shot) -> None:
+    moved = animate(shot, rng())
+    assert np.array_equal(moved.frames[0], shot.frames[0])
+    assert not np.array_equal(moved.frames[1], shot.frames[1])
+    assert np.abs(moved.landmarks[1] - moved.landmarks[0]).max() < FACE * 0.1
+
+
+def test_degrading_with_nothing_drawn_changes_nothing(shot: Shot) -> None:
+    plain = Degrade(scale=1.0, blur=0.0, noise=0.0, tone=None, codec="none", quality=0, seed=0)
+    assert np.array_equal(plain(shot.frames), shot.frames)
+
+
+def test_one_draw_degrades_two_pictures_alike(shot: Shot) -> None:
+    for seed in range(8):
+        draw = Degrade.draw(rng(seed))
+        assert np.array_equal(draw(shot.frames), draw(shot.frames))
+
+
+def test_codecs_keep_the_size_and_lose_more_at_lower_quality(shot: Shot) -> None:
+    frame = shot.frames[0].astype(int)
+    losses = [np.abs(jpeg(shot.frames[0], q).astype(int) - frame).mean() for q in (30, 95)]
+    assert losses[0] > losses[1]
+    there = h264(list(shot.frames), 20)
+    assert [f.shape for f in there] == [(SIDE, SIDE, 3)] * 2
+    assert (
+        np.abs(there[0].astype(int) - frame).mean() < np.abs(h264(list(shot.frames), 45)[0].astype(int) - frame).mean()
+    )

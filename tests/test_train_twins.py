@@ -1,0 +1,108 @@
+"""Twins and the face bank: held-out people stay out, twins differ by the fake alone, draws repeat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from stream.contract import Contract
+from stream.errors import DataError
+from train.bank import Bank, Moment, Source
+from train.dataset import ALTERED, ORIGINAL
+from train.pseudo import TEMPLATE
+from train.recipe import Recipe
+from train.synthesize import TwinSamples, contact_sheet, held_out, samples
+from train.twins import METHODS, Mix, Synthetic
+
+SIDE, FACE = 128, 60.0
+STACK = Contract(input="stack", size=32, mean=(0.5,) * 6, std=(0.25,) * 6)
+PEOPLE = [f"person{i}" for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    """Twelve people of one moment each (three frames of a moving portrait), a still of each, one real deepfake."""
+    folder = tmp_path_factory.mktemp("bank")
+    marks = TEMPLATE * np.float32(FACE) + np.float32((SIDE - FACE) / 2)
+    points = tuple((float(x), float(y)) for x, y in marks)
+    moments, offset = [], 0
+    with (folder / "pixels.u8").open("wb") as out:
+        for k, name in enumerate([*PEOPLE, *PEOPLE, PEOPLE[0]]):
+            still, fake = len(PEOPLE) <= k < 2 * len(PEOPLE), k == 2 * len(PEOPLE)
+            frames = [astronaut()[20 + k + j :][:SIDE, 150 + k :][:, :SIDE, ::-1] for j in range(1 if still else 3)]
+            regions = np.ascontiguousarray(np.stack(frames))
+            source = Source(f"{k}.mp4", "fake" if fake else "real", name, pair="p" if k in (0, 24) else "", still=still)
+            moments.append(Moment(source, offset, SIDE, len(frames), 0.04, FACE, (points,) * len(frames)))
+            out.write(regions.tobytes())
+            offset += regions.size
+    (folder / "index.json").write_text(json.dumps([asdict(m) for m in moments]))
+    return Bank(folder)
+
+
+def test_a_bank_gives_back_the_pixels_that_were_written(bank: Bank) -> None:
+    regions = bank.regions(bank.moments[1])
+    assert regions.shape == (3, SIDE, SIDE, 3)
+    assert np.array_equal(regions[2], astronaut()[23:][:SIDE, 151:][:, :SIDE, ::-1])
+
+
+def test_a_folder_without_a_bank_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="flowtell train synthesize"):
+        Bank(tmp_path)
+
+
+def test_twins_are_repeatable_and_differ_only_by_the_fake(bank: Bank) -> None:
+    twins = Synthetic(bank, STACK, Mix(), seed=5)
+    for index, method in enumerate((*METHODS, "deepfake")):
+        images, made_by = twins.twins(index, method)
+        again, _ = Synthetic(bank, STACK, Mix(), seed=5).twins(index, method)
+        assert made_by == method
+        assert images.shape == (2, 32, 32, 6)
+        assert np.array_equal(images, again)
+        assert not np.array_equal(images[0], images[1])
+
+
+def test_held_out_people_are_in_no_training_sample(bank: Bank) -> None:
+    training = [m for m in bank.moments if not held_out(m)]
+    valid = [m for m in bank.moments if held_out(m)]
+    assert valid
+    assert not {m.source.identity for m in training} & {m.source.identity for m in valid}
+    # A bank whose held-out pixels are poisoned gives the same training samples.
+    expected = [Synthetic(bank, STACK, Mix(), 1, training).twins(i)[0] for i in range(6)]
+    poisoned = Bank(bank._file.parent)
+    pixels = np.fromfile(bank._file, np.uint8)
+    for m in valid:
+        pixels[m.offset : m.offset + m.frames * m.side * m.side * 3] = 255
+    poisoned._pixels = pixels
+    got = [Synthetic(poisoned, STACK, Mix(), 1, training).twins(i)[0] for i in range(6)]
+    assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
+
+
+def test_a_part_without_real_clips_is_one_clear_error(bank: Bank) -> None:
+    with pytest.raises(DataError, match="no real clip"):
+        Synthetic(bank, STACK, Mix(), 1, [m for m in bank.moments if m.source.still])
+
+
+def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Bank) -> None:
+    twins = Synthetic(bank, STACK, Mix(), 1)
+    draws = TwinSamples(twins, 8)
+    assert [draws.sample(0, i)[1] for i in range(4)] == [ALTERED, ORIGINAL] * 2
+    assert np.array_equal(draws.sample(1, 3)[0], twins.twins(5)[0][1])
+    fixed = TwinSamples(twins, 8, repeat=True)
+    assert np.array_equal(fixed.sample(0, 3)[0], fixed.sample(7, 3)[0])
+
+
+def test_the_recipe_options_reach_the_mix_and_unknown_ones_are_one_clear_error(bank: Bank) -> None:
+    folder = bank._file.parent
+    recipe = Recipe(data="synthetic", options={"epoch": 64, "valid": 10, "stills": 0.0, "degraded": 0.5})
+    assert [len(samples(folder, STACK, part, recipe)) for part in ("train", "valid")] == [64, 10]
+    with pytest.raises(DataError, match="options"):
+        samples(folder, STACK, "train", Recipe(data="synthetic", options={"speed": 1}))
+
+
+def test_the_contact_sheet_shows_a_fake_an_original_and_a_residual_for_each_method(bank: Bank) -> None:
+    assert contact_sheet(bank, STACK, 1).shape == (5 * 3 * 32, 9 * 32, 3)

@@ -1,0 +1,161 @@
+"""Batches of real faces and their pseudo-fakes, made while the network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.contract import Contract
+from stream.errors import DataError
+from stream.fusion import fuse
+from stream.records import Box, Image, Pair
+
+from .bank import Bank, Moment
+from .degrade import Degrade
+from .pseudo import Frames, Shot, animate, lips, repaint, self_blend, swap
+
+METHODS = ("self_blend", "swap", "repaint", "lips")
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Shares: stills among sources, real deepfakes among fakes, degraded twins, and each of ``METHODS``."""
+
+    stills: float = 0.35
+    deepfakes: float = 0.15
+    degraded: float = 0.6
+    methods: tuple[float, ...] = (0.35, 0.3, 0.2, 0.15)
+
+
+class Synthetic:
+    """Twins: one source as it is and made fake, degraded alike; deterministic by (seed, index).
+
+    keep: the moments that may be used, None for all; held-out people never occur, not as donors either.
+
+    Raises:
+        DataError: there is no real clip or no photograph among them.
+    """
+
+    def __init__(
+        self, bank: Bank, contract: Contract, mix: Mix, seed: int, keep: Sequence[Moment] | None = None
+    ) -> None:
+        self._bank, self._contract, self._mix, self._seed = bank, contract, mix, seed
+        moments = list(bank.moments if keep is None else keep)
+        self._stills = [m for m in moments if m.source.still]
+        self._clips = _by_clip([m for m in moments if not m.source.still and m.source.label == "real"])
+        self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
+        if not self._clips:
+            raise DataError("the face bank holds no real clip for this part: gather more people")
+        self._pairs = {c[0].source.pair: c for c in self._clips if c[0].source.pair}
+
+    def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
+        """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
+        rng = np.random.default_rng((self._seed, index))
+        fake, real, face_px, center, made_by = self._make(rng, method)
+        degrade, spoil = Degrade.draw(rng), rng.random() < self._mix.degraded
+        flip, box = rng.random() < 0.5, _jitter(rng)
+        order = (1, 0) if rng.random() < 0.2 else (0, 1)
+        images = []
+        for frames in (fake, real):
+            spoiled = degrade(frames) if spoil else frames
+            scale = spoiled.shape[1] / frames.shape[1]
+            crops = [_crop(spoiled[k], center * scale, face_px * scale, box, self._contract) for k in order]
+            if flip:
+                crops = [np.ascontiguousarray(c[:, ::-1]) for c in crops]
+            pair = Pair(0, 0.0, self._contract.gap_s, crops[0], crops[1], Box(0, 0, face_px, face_px), face_px)
+            images.append(fuse(pair, self._contract))
+        return np.stack(images), made_by
+
+    def _make(
+        self, rng: np.random.Generator, method: str | None
+    ) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
+        if method == "deepfake" or (method is None and self._fakes and rng.random() < self._mix.deepfakes):
+            return self._deepfake(rng)
+        still = bool(self._stills) and rng.random() < self._mix.stills
+        clip = self._clips[rng.integers(len(self._clips))]
+        moment = self._stills[rng.integers(len(self._stills))] if still else clip[rng.integers(len(clip))]
+        working = rng.uniform(0.5, 0.85)
+        shot = self._shot(moment, rng, working)
+        made_by = method or str(rng.choice(METHODS, p=self._mix.methods))
+        real = shot.frames
+        if made_by == "self_blend":
+            fake, real = self_blend(shot, rng)
+        elif made_by == "swap":
+            fake = swap(shot, self._donor(rng), rng)
+        elif made_by == "lips":
+            fake = lips(
+                shot,
+                self._shot(clip[rng.integers(len(clip))], rng, working) if not still else animate(shot, rng, 4.0),
+                rng,
+            )
+        else:
+            fake = repaint(shot, rng)
+        return fake, real, shot.face_px, _center(moment, shot), made_by
+
+    def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
+        clip = self._fakes[rng.integers(len(self._fakes))]
+        k = int(rng.integers(len(clip)))
+        partner = self._pairs.get(clip[0].source.pair) or self._clips[rng.integers(len(self._clips))]
+        fake = self._shot(clip[k], rng, 1.0)
+        real = self._shot(partner[min(k, len(partner) - 1)], np.random.default_rng(k), 1.0)
+        # Matched size: what differs between sources in resolution must not tell the label.
+        face_px = min(fake.face_px, real.face_px) * rng.uniform(0.6, 1.0)
+        fake, real = fake.resized(face_px / fake.face_px), real.resized(face_px / real.face_px)
+        side = min(fake.frames.shape[1], real.frames.shape[1])
+        frames = [
+            s.frames[:, (s.frames.shape[1] - side) // 2 :, (s.frames.shape[1] - side) // 2 :][:, :side, :side]
+            for s in (fake, real)
+        ]
+        return frames[0], frames[1], face_px, np.array([side / 2, side / 2]), "deepfake"
+
+    def _shot(self, moment: Moment, rng: np.random.Generator, working: float) -> Shot:
+        regions, landmarks = self._bank.regions(moment), np.asarray(moment.landmarks, np.float32)
+        if moment.frames > 1:
+            # Gaps of one frame mostly, of two now and then.
+            first, second = (0, 2) if rng.random() < 0.25 else (0, 1)
+            shot = Shot(regions[[first, second]], landmarks[[first, second]], moment.face_px)
+        else:
+            shot = Shot(np.asarray(regions), landmarks, moment.face_px)
+        shot = shot.resized(working) if working < 0.97 else shot
+        return animate(shot, rng) if moment.frames == 1 else shot
+
+    def _donor(self, rng: np.random.Generator) -> Shot:
+        if self._stills and rng.random() < 0.6:
+            return self._shot(self._stills[rng.integers(len(self._stills))], rng, 1.0)
+        clip = self._clips[rng.integers(len(self._clips))]
+        return self._shot(clip[rng.integers(len(clip))], rng, 1.0)
+
+
+def _by_clip(moments: Sequence[Moment]) -> list[list[Moment]]:
+    clips: dict[str, list[Moment]] = {}
+    for moment in moments:
+        clips.setdefault(moment.source.path, []).append(moment)
+    return list(clips.values())
+
+
+def _center(moment: Moment, shot: Shot) -> NDArray[np.float64]:
+    side = shot.frames.shape[1]
+    return np.array([side / 2, side / 2])
+
+
+def _jitter(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Offset of the box's centre (x, y) and log of its scale, in shares of the face: a tracker's honest error."""
+    return rng.normal(0, (0.035, 0.035, 0.05))
+
+
+def _crop(
+    image: Image, center: NDArray[np.float64], face_px: float, jitter: NDArray[np.float64], contract: Contract
+) -> Image:
+    side = max(8, round(face_px * float(np.exp(jitter[2])) * (1 + 2 * contract.margin)))
+    x, y = (round(float(c + j * face_px - side / 2)) for c, j in zip(center, jitter[:2], strict=True))
+    height, width = image.shape[:2]
+    part = image[max(y, 0) : min(y + side, height), max(x, 0) : min(x + side, width)]
+    edges = (max(-y, 0), max(y + side - height, 0), max(-x, 0), max(x + side - width, 0))
+    if any(edges):
+        part = np.asarray(cv2.copyMakeBorder(part, *edges, cv2.BORDER_REPLICATE), np.uint8)
+    how = cv2.INTER_AREA if side > contract.size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (contract.size, contract.size), interpolation=how), np.uint8)
