@@ -57,7 +57,7 @@ def wait_until(source: LiveSource, true: Callable[[], bool]) -> None:
 
 def test_the_first_connection_failing_is_raised_to_who_opens_it() -> None:
     source = LiveSource("cam", script(SourceRefused("cam refuses: check")))
-    with pytest.raises(SourceRefused, match="^cam refuses: check$"):
+    with pytest.raises(SourceRefused, match=r"^cam refuses: check$"):
         source.__enter__()
     assert source.status.phase is Phase.ENDED
 
@@ -129,7 +129,7 @@ def test_the_back_off_starts_over_after_a_stable_minute() -> None:
 
     def connect(closed: threading.Event) -> Samples:
         tried = len(time.waits)
-        if tried == 0 or tried == 4:
+        if tried in {0, 4}:
             yield Sample(PICTURE, 1.0)
             time.now_s += 61.0 if tried else 0.0
         elif tried < 6:

@@ -49,7 +49,7 @@ def file_samples(path: Path, hwaccel: HwAccel = "none") -> Samples:
             yield from samples(stream, container.demux(stream), live=False)
     except av.error.InvalidDataError as error:
         raise SourceBroken(f"{path} is not a video that can be read: give one, or check that it is whole") from error
-    except (av.error.FFmpegError, NotImplementedError) as error:
+    except (av.error.FFmpegError, RuntimeError) as error:
         raise explain(error, str(path), hwaccel) from error
 
 

@@ -61,7 +61,7 @@ def network_samples(
         return
     except (av.error.ExitError, av.error.TimeoutError) as error:
         failure = SourceBroken(f"{name} fell silent") if came else explain(error, name)
-    except (av.error.FFmpegError, NotImplementedError) as error:
+    except (av.error.FFmpegError, RuntimeError) as error:
         failure = explain(error, name, options.hwaccel)
     # raised outside of the except blocks, so that FFmpeg's exception, which holds the password, is not chained to it
     raise failure

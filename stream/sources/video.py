@@ -74,8 +74,11 @@ def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
             yield Sample(picture(frame) if sound else None, frame.time, form)
 
 
-def explain(error: av.error.FFmpegError | NotImplementedError, name: str, hwaccel: HwAccel = "none") -> FlowtellError:
-    """FFmpeg's error -> ours, one sentence without the URL (which FFmpeg puts into its own, password included)."""
+def explain(error: av.error.FFmpegError | RuntimeError, name: str, hwaccel: HwAccel = "none") -> FlowtellError:
+    """FFmpeg's error -> ours, one sentence without the URL (which FFmpeg puts into its own, password included).
+
+    PyAV tells of a hardware decoder that does not fit by RuntimeError.
+    """
     for kinds, make in _SENTENCES:
         if isinstance(error, kinds):
             return make(name)
