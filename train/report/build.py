@@ -24,19 +24,19 @@ from .groups import group_of
 from .meaning import meanings
 from .page import page
 from .scoring import BACKGROUND, PLAIN, RESAMPLED, Look, Setting, look_at_all
-from .shortcuts import metadata
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How thorough a judgement is.
 
-    ``quick`` leaves the changes and probes out; ``jobs`` processes work side by side; ``sampling`` says how
-    intervals are drawn.
+    ``quick`` leaves the changes and probes out; ``jobs`` processes work side by side; ``only`` takes the clips alone
+    whose path starts with it; ``sampling`` says how intervals are drawn.
     """
 
     quick: bool = False
     jobs: int = 1
+    only: str = ""
     sampling: figures.Sampling = field(default_factory=figures.Sampling)
 
 
@@ -50,14 +50,18 @@ def write_report(
         ModelError, ContractError: the model. OutputError: ``folder`` cannot be written.
     """
     options, console = options or Options(), console or Console(stderr=True)
-    clips = read_manifest(manifest)
+    clips = read_manifest(manifest, only=options.only)
     contract = setting.open().contract
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another place") from error
     value = judge(setting, contract, clips, options, console)
-    value = {"model": setting.model.name, "manifest": manifest.name} | value | {"meaning": meanings(value)}
+    value = (
+        {"model": setting.model.name, "manifest": f"{manifest.name} {options.only}".strip()}
+        | value
+        | {"meaning": meanings(value)}
+    )
     write_json(value, folder / "report.json")
     try:
         (folder / "report.html").write_text(page(value), encoding="utf-8")
@@ -73,7 +77,7 @@ def judge(
     began = time.monotonic()
     looks = _score(setting, [(clip, (PLAIN,)) for clip in clips], options.jobs, console, "clips")
     took_s = time.monotonic() - began
-    found = figures.judged(looks, [metadata(clip.path) for clip in clips], options.sampling.seed)
+    found = figures.judged(looks, options.sampling.seed)
     if found.fake.all() or not found.fake.any():
         raise DataError("no clip of one class could be scored: both real and fake clips with a visible face are needed")
     sampling, thresholds = options.sampling, contract.thresholds

@@ -30,7 +30,7 @@ from train.metrics import (
 
 from .groups import group_of
 from .scoring import Look
-from .shortcuts import Metadata, metadata_scores
+from .shortcuts import metadata_scores
 
 FALSE_RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -72,9 +72,9 @@ class Judged:
         return p_fake, np.repeat(self.fake, counts), np.repeat(self.group, counts)
 
 
-def judged(looks: Sequence[Look], metadata: Sequence[Metadata], seed: int = 0) -> Judged:
+def judged(looks: Sequence[Look], seed: int = 0) -> Judged:
     """Gather the plain looks; the baseline is cross-validated over all clips that got a score."""
-    kept = [(look.scores, facts) for look, facts in zip(looks, metadata, strict=True) if len(look.scores.p_fake)]
+    kept = [(look.scores, look.metadata) for look in looks if look.metadata is not None]
     scores = tuple(s for s, _ in kept)
     clips = [s.clip for s in scores]
     fake, group = np.array([c.fake for c in clips], bool), groups(clips)

@@ -154,9 +154,8 @@ def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
         return Look(change, scores)
     facts = metadata(clip.path) if len(scores.p_fake) else None
     contracts = [*(at_threshold(contract, t) for t in THRESHOLDS), contract]
-    return Look(
-        change, scores, extremes(steps, contract), tuple(replay(steps, c) for c in contracts), face_time_s(steps)
-    )
+    alarms = tuple(replay(steps, c) for c in contracts)
+    return Look(change, scores, extremes(steps, contract), alarms, face_time_s(steps), facts)
 
 
 def look_at_all(
@@ -167,8 +166,10 @@ def look_at_all(
 ) -> list[Look]:
     """Every clip under its changes, in the order of the tasks; ``on_done`` gets the number of looks just finished.
 
+    A clip that cannot be read has no scores, and says why.
+
     Raises:
-        FlowtellError: a clip cannot be read, or the model cannot be run.
+        ModelError: the model or the face model cannot be used. DataError: a process died.
     """
     results: dict[int, list[Look]] = {}
     for number, looks in _run(tasks, setting, jobs):
