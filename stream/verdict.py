@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import median, mode
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Contract, Thresholds
+from .quality import quality
 from .records import Frame, Pair, Reason, State, Track, Verdict
 
 _GAPS = 8  # frame gaps that the frame rate is judged by: one late frame is no slow camera
@@ -32,11 +33,16 @@ def decide(p_fake: float, thresholds: Thresholds, before: State = State.UNSURE) 
 class Limits:
     """What a verdict may rest on.
 
-    ``min_face_px``: the smallest side of a canonical face box that is judged; ``stale_s``: how old the newest
-    evidence may grow before REAL or FAKE is taken back, and how long frames may fail before a face is STALE.
+    ``min_face_px``: the smallest side of a canonical face box that is judged; ``max_blur`` and ``min_light``: of
+    its crops, as ``quality.Quality`` measures them; ``flaw_s``: a face is too blurred or too dark when most of its
+    pairs in the last so many seconds were; ``stale_s``: how old the newest evidence may grow before REAL or FAKE
+    is taken back, and how long frames may fail before a face is STALE.
     """
 
     min_face_px: float = 48.0
+    max_blur: float = 0.03
+    min_light: float = 40.0
+    flaw_s: float = 1.0
     stale_s: float = 0.8
 
 
@@ -44,6 +50,7 @@ class Limits:
 class _Evidence:
     since_s: float
     scores: deque[tuple[float, float]] = field(default_factory=deque)  # (pts_s, P(fake))
+    flaws: deque[tuple[float, Reason | None]] = field(default_factory=deque)  # what was wrong with each pair
     history: deque[float] = field(default_factory=lambda: deque(maxlen=120))
     state: State = State.UNSURE
     last_pair_s: float | None = None
@@ -112,12 +119,25 @@ class Window:
         self._told = []
 
     def _take(self, evidence: _Evidence, pair: Pair, p_fake: float) -> None:
+        """A good pair is evidence; of any other only its flaw is kept."""
+        flaw = self._flaw(pair)
+        evidence.flaws.append((pair.pts_s, flaw))
+        if flaw:
+            return
         evidence.last_pair_s = pair.pts_s
         evidence.scores.append((pair.pts_s, p_fake))
         self._forget(evidence, pair.pts_s)
         evidence.history.append(_mean(evidence))
 
+    def _flaw(self, pair: Pair) -> Reason | None:
+        seen = quality(pair.second, self._contract.margin)
+        if seen.light < self._limits.min_light:
+            return Reason.TOO_DARK
+        return Reason.TOO_BLURRED if seen.blur > self._limits.max_blur else None
+
     def _forget(self, evidence: _Evidence, now_s: float) -> None:
+        while evidence.flaws and now_s - evidence.flaws[0][0] > self._limits.flaw_s:
+            evidence.flaws.popleft()
         while evidence.scores and now_s - evidence.scores[0][0] > self._window_s:
             evidence.scores.popleft()
 
@@ -128,7 +148,7 @@ class Window:
         p_fake = _mean(evidence) if count else None
         age_s = now_s - (track.last_s if evidence.last_pair_s is None else evidence.last_pair_s)
         young = now_s - evidence.since_s <= self._window_s
-        reason = repeats or self._reason(track, count, age_s, young)
+        reason = repeats or self._reason(track, evidence, age_s, young)
         if reason is None and p_fake is not None:
             evidence.state = decide(p_fake, self._contract.thresholds, evidence.state)
             reason = Reason.UNDECIDED if evidence.state is State.UNSURE else None
@@ -138,13 +158,16 @@ class Window:
             track.id, evidence.state, reason, p_fake, count, now_s, age_s, track.box, tuple(evidence.history)
         )
 
-    def _reason(self, track: Track, pairs: int, age_s: float, young: bool) -> Reason | None:
+    def _reason(self, track: Track, evidence: _Evidence, age_s: float, young: bool) -> Reason | None:
         """Why nothing can be said, or None."""
         if track.box.w < self._limits.min_face_px:
             return Reason.TOO_SMALL
         if len(self._gaps_s) == _GAPS and median(self._gaps_s) > self._contract.gap_max_s:
             return Reason.FRAME_RATE
-        if pairs < self._min_pairs:
+        flaws = [flaw for _, flaw in evidence.flaws if flaw]
+        if 2 * len(flaws) > len(evidence.flaws):
+            return mode(flaws)
+        if len(evidence.scores) < self._min_pairs:
             return Reason.WARMING_UP if young else Reason.FEW_PAIRS
         return Reason.FEW_PAIRS if age_s > self._limits.stale_s else None
 
