@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stream.errors import DataError, UsageError
+from stream.errors import DataError, OutputError, UsageError
 
-from .manifest import Clip
+from .evaluate import write_json
+from .manifest import Clip, write_manifest
 from .metrics import ClipScores, Interval, auc, bootstrap, groups
+from .recipe import Recipe
+from .split import split
+from .store import open_store, write_atomically
+
+if TYPE_CHECKING:
+    from .fit import Setting  # torch takes seconds to import
 
 FORMS = ("rgb", "flow", "fused", "stack")
 PLAIN = "rgb"
@@ -122,16 +129,35 @@ def _shown(figure: Interval | None, form: str = ".3f") -> str:
     return f"{figure.value:{form}} ({figure.low:{form}} to {figure.high:{form}})"
 
 
-def as_value(rows: Sequence[Outcome], note: str) -> dict[str, Any]:
-    """The table as JSON holds it."""
-    return {"note": note, "forms": [asdict(row) for row in rows]}
+def write_table(rows: Sequence[Outcome], note: str, folder: Path) -> None:
+    """``table.md`` and ``table.json``. Raises OutputError where they cannot be written."""
+    write_json({"note": note, "forms": [asdict(row) for row in rows]}, folder / "table.json")
+    write_atomically(folder / "table.md", lambda file: file.write(markdown(rows, note).encode()))
 
 
-def trainer(source: Path, out: Path, recipe: Any, setting: Any, judge: Callable[[Path], list[ClipScores]]) -> Trial:
+def one_split(store: Path, recipe: Recipe, folder: Path) -> Path:
+    """Training and validation people of a store, dealt out once, so that every run learns from the same clips.
+
+    Raises:
+        DataError: the store cannot be used or split. OutputError: ``folder`` cannot be written.
+    """
+    clips = [stored.clip for stored in open_store(store).clips]
+    shares = {"train": 1 - recipe.valid_share, "valid": recipe.valid_share}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in split(clips, shares).parts.items():
+            write_manifest(part, folder / f"{name}.csv")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror}): choose another place") from error
+    return folder
+
+
+def trainer(
+    source: Path, out: Path, recipe: Recipe, setting: Setting, judge: Callable[[Path], list[ClipScores]]
+) -> Trial:
     """Trials by ``train.fit`` into folders of their own, ``out/FORM-SEED``; those that are done are not run again.
 
-    recipe: ``train.recipe.Recipe``, of which only input and seed change. setting: ``train.fit.Setting``.
-    judge: a checkpoint's file -> scores.
+    recipe: only its input and seed change. judge: a checkpoint's file -> scores.
     """
     from .fit import fit  # noqa: PLC0415  (torch takes seconds to import)
 

@@ -30,6 +30,15 @@ app = App(name="train", help="Prepare data, fit a network, evaluate it.")
 app.command(
     "train.synthesize:synthesize", name="synthesize", help="Make pseudo-fakes from real clips, and look at them."
 )
+app.command(
+    "train.data_commands:manifest", name="manifest", help="Write the manifest of a published data set's folder."
+)
+app.command("train.data_commands:flow", name="flow", help="Train a flow network (PWC-Net) on synthetic motion.")
+app.command("train.judging:calibrate", name="calibrate", help="Calibrate an exported model and choose its thresholds.")
+app.command("train.judging:explain", name="explain", help="Draw where a network looks, over right and wrong clips.")
+app.command(
+    "train.judging:ablate", name="ablate", help="Put flow on trial: every input form, several seeds, one table."
+)
 
 Only = Annotated[str, Parameter(help="Of a manifest, the clips alone whose path starts with this, as in train/.")]
 
@@ -190,6 +199,7 @@ def evaluate(
     *,
     json: Path | None = None,
     report: Path | None = None,
+    quick: bool = False,
     only: Only = "",
     pairs: int | None = None,
     every_pair: bool = False,
@@ -208,7 +218,10 @@ def evaluate(
     json
         Write the figures to this file.
     report
-        Write an HTML page and a JSON file with everything (robustness, shortcuts, alarms) to this folder; takes long.
+        Write an HTML page and a JSON file with everything (robustness, shortcuts, alarms) to this folder; takes about
+        15 times as long.
+    quick
+        Of the report, leave out what scores changed clips: robustness, harmless changes, probes.
     pairs
         At most so many pairs of each clip, evenly spread.
     every_pair
@@ -224,7 +237,7 @@ def evaluate(
         from .report import Options, Setting, write_report  # noqa: PLC0415
 
         setting = Setting(model, device=device, face_model=detector)
-        write_report(setting, manifest, report, Options(jobs=workers))
+        write_report(setting, manifest, report, Options(quick, workers, only))
         Console().print(f"{report / 'report.html'} and report.json hold everything", highlight=False)
         return 0
     scorer = open_scorer(model, device)

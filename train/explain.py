@@ -16,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import DataError
+from stream.flows import flow_function
+from stream.fusion import fuse
 from stream.pipeline import PairScore
 from stream.records import Image, Pair
+from stream.scoring import OwnFlow, PairScorer
+from stream.sources import read_file
 
+from .evaluate import write_json
 from .manifest import Clip
+from .report.scoring import PLAIN, Setting, look_at_all, record, steps_of
 from .store import write_atomically
 
 Saliency = NDArray[np.float32]
@@ -137,6 +143,57 @@ def pick(wrong_by: Sequence[float], fake: Sequence[bool], count: int) -> list[in
         share = max(1, count // 4)
         chosen |= set(ranked[:share]) | set(ranked[-share:])
     return sorted(chosen)
+
+
+def show(clip: Clip, setting: Setting, grid: int = 8) -> Shown | None:
+    """Look into one clip, at the pair whose P(fake) is nearest the clip's mean; None where no face is scored.
+
+    Raises:
+        SourceError: the clip cannot be read. ModelError: the model cannot be run.
+    """
+    model = setting.open()
+    contract = model.contract
+    steps = steps_of(read_file(clip.path), setting.faces(), PairScorer(model, contract), contract, setting.rate_hz)
+    scores = record(clip, steps)
+    if not len(scores.p_fake):
+        return None
+    told = [(pair, float(p)) for step in steps for pair, p in zip(step.pairs, step.scores, strict=True)]
+    pair, p_fake = min(told, key=lambda one: (one[0].pts_s not in scores.times_s, abs(one[1] - scores.mean)))
+    _, saliency = occlusion(pair, lambda: PairScorer(model, contract), grid)
+    flow = model.flow if isinstance(model, OwnFlow) else flow_function(contract)
+    return Shown(clip, pair, fuse(pair, contract, flow), p_fake, saliency)
+
+
+def explain(
+    clips: Sequence[Clip],
+    setting: Setting,
+    folder: Path,
+    count: int = 16,
+    jobs: int = 1,
+    on_clip: Callable[[str], None] = lambda what: None,
+) -> list[Shown]:
+    """Score clips, look into about ``count`` of them, and write ``clips.png``, ``means.png`` and ``saliency.json``.
+
+    Raises:
+        DataError: nothing to show. ModelError: the model. OutputError: ``folder`` cannot be written.
+    """
+    looks = look_at_all([(clip, (PLAIN,)) for clip in clips], setting, jobs, lambda _: on_clip("scored"))
+    told = [look.scores for look in looks if len(look.scores.p_fake)]
+    wrong_by = [1 - s.mean if s.clip.fake else s.mean for s in told]
+    shown = []
+    for i in pick(wrong_by, [s.clip.fake for s in told], count):
+        one = show(told[i].clip, setting)
+        on_clip("looked into")
+        if one is not None:
+            shown.append(one)
+    write_png(sheet(shown), folder / "clips.png")
+    write_png(average_sheet(shown), folder / "means.png")
+    rows = [
+        {"clip": s.clip.name, "label": s.clip.label, "p_fake": s.p_fake, "saliency": s.saliency.round(4).tolist()}
+        for s in shown
+    ]
+    write_json({"clips": rows}, folder / "saliency.json")
+    return shown
 
 
 def write_png(image: Image, out: Path) -> None:

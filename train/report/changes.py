@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.errors import OutputError
 from stream.faces import FaceDetector
 from stream.pictures import ArrayPicture
 from stream.records import Box, Frame, Image
@@ -76,7 +77,11 @@ def h264(crf: int) -> ChangeFrames:
 
 
 def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
-    """Write frames as H.264 (preset veryfast, 4:2:0); gives the time of each, in seconds. No frames, no file."""
+    """Write frames as H.264 (preset veryfast, 4:2:0); gives the time of each, in seconds. No frames, no file.
+
+    Raises:
+        OutputError: this PyAV has no x264, or the disk is full.
+    """
     all_frames = list(frames)
     if not all_frames:
         return []
@@ -84,14 +89,19 @@ def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
     times = [frame.pts_s for frame in all_frames]
     gaps = [b - a for a, b in pairwise(times)]
     rate = Fraction(round(1 / float(np.median(gaps))) if gaps else 25)
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1  # the same bytes on every machine, and no threads below --jobs
-        for frame in all_frames:
-            bgr = np.ascontiguousarray(frame.picture.bgr()[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24")))
-        container.mux(stream.encode())
+    try:
+        with av.open(str(file), "w") as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.thread_count = 1  # the same bytes on every machine, and no threads below --jobs
+            for frame in all_frames:
+                bgr = np.ascontiguousarray(frame.picture.bgr()[:height, :width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24")))
+            container.mux(stream.encode())
+    except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        raise OutputError(
+            f"clips cannot be encoded as H.264 here ({type(error).__name__}): judge with --quick"
+        ) from error
     return times
 
 
