@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -112,6 +113,21 @@ class LearnedFlow:
             return moved
         scaled = cv2.resize(moved, (side, side), interpolation=cv2.INTER_LINEAR) * np.float32(side / self.size)
         return np.asarray(scaled, np.float32)
+
+
+def pin_flow(contract: Contract, folder: Path) -> Contract:
+    """The contract with the SHA-256 of its learned flow's file in ``folder``, where it names one without.
+
+    Raises:
+        ModelError: the file is missing.
+    """
+    options = contract.flow_options
+    if contract.flow_method != "pwcnet" or "file" not in options or "sha256" in options:
+        return contract
+    file = folder / Path(str(options["file"])).name
+    if not file.is_file():
+        raise ModelError(f"no flow network at {file}: make one with 'flowtell train flow' and copy it there")
+    return replace(contract, flow_options={**options, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
 
 
 def flow_function(contract: Contract, folder: Path | None = None) -> FlowFunction:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from stream.contract import Contract
 from stream.errors import DataError, OutputError
@@ -19,7 +22,8 @@ from stream.faces import find_faces
 from stream.records import Image
 from stream.sources import read_file
 
-from .sampling import TO_LEARN, Notebook
+from .manifest import SUFFIXES
+from .sampling import TO_LEARN, TO_TEST, Notebook
 
 _CASCADE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
 FRAMES = 250
@@ -125,3 +129,37 @@ def _fill(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
     full[top : top + size[1], left : left + size[0]] = cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC)
     return full
+
+
+def prepare(clips: Path, *, videos: int = 3, test: bool = False, face_model: Path | None = None) -> int:
+    """CPU time of the notebook's sampling of 720p videos of 250 frames, our way and the notebook's own loop.
+
+    Parameters
+    ----------
+    clips
+        A folder of clips with faces; three and three of them are joined and scaled up to 720p.
+    videos
+        How many videos to make.
+    test
+        Take the notebook's 30 pairs for testing instead of its 10 for training.
+    """
+    found = sorted(p for p in clips.rglob("*") if p.suffix.lower() in SUFFIXES) if clips.is_dir() else []
+    if not found:
+        raise DataError(f"{clips} holds no clips to join: give a folder of videos with faces")
+    chosen = [found[i * 3 % len(found) :][:3] for i in range(videos)]
+    table = Table("video", "notebook CPU s", "pairs", "flowtell CPU s", "pairs", "share")
+    costs = []
+    with TemporaryDirectory() as folder:
+        for i, some in enumerate(chosen):
+            cost = compare(join(some, Path(folder) / f"{i}.mp4"), TO_TEST if test else TO_LEARN, face_model)
+            costs.append(cost)
+            table.add_row(*_row(str(i), cost))
+    total = Cost("all", *(sum(getattr(c, f.name) for c in costs) for f in fields(Cost)[1:]))
+    table.add_row(*_row("all", total))
+    Console().print(table)
+    return 0
+
+
+def _row(name: str, cost: Cost) -> tuple[str, ...]:
+    ours = f"{cost.our_s:.2f}", str(cost.our_pairs), f"{cost.share:.3f}"
+    return name, f"{cost.notebook_s:.2f}", str(cost.notebook_pairs), *ours

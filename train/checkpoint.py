@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stream.errors import DeviceError
+from stream.errors import ContractError, DeviceError
 from stream.flows import flow_function
 from stream.model import Device
-from stream.records import Image
+from stream.records import Image, States
 
 from .models import load, p_fake
+from .recurrent import RecurrentNetwork
 
 
 class CheckpointScorer:
@@ -40,3 +41,14 @@ class CheckpointScorer:
         with torch.inference_mode():
             logits = self._network(torch.from_numpy(np.stack(images)).to(self.device))
             return np.asarray(p_fake(logits, self.contract).cpu().numpy(), np.float32)
+
+    def step(self, images: Sequence[Image], states: States) -> tuple[NDArray[np.float32], States]:
+        """P(fake) (N,) of one image of each of N faces, and their states (N, 2, M) after it."""
+        if not isinstance(self._network, RecurrentNetwork):
+            raise ContractError(f"{self.file} is no recurrent network: it takes no states")
+        with torch.inference_mode():
+            state = torch.from_numpy(states).to(self.device)
+            image = torch.from_numpy(np.stack(images)).to(self.device)
+            logits, h, c = self._network.step(image, state[:, 0], state[:, 1])
+            after = torch.stack((h, c), 1).cpu().numpy()
+            return np.asarray(p_fake(logits, self.contract).cpu().numpy(), np.float32), after

@@ -18,6 +18,7 @@ from stream.errors import DataError, OutputError, UsageError
 
 from .layouts import Compression, Found, Layout, read_layout
 from .manifest import COLUMNS, Clip, check_both, write_manifest
+from .parts import LEAKS
 from .split import SHARES, shared_people, split
 
 SplitName = Literal["published", "identity", "notebook-480", "notebook-interleaved"]
@@ -26,10 +27,11 @@ NOTEBOOK_VIDEOS = 480
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The clips of train, valid and test, and what has to be said about them."""
+    """The clips of train, valid and test, what has to be said about them, and how they leak where they do."""
 
     clips: dict[str, list[Clip]]
     warnings: tuple[str, ...] = ()
+    leaks: str = ""
 
 
 def make_manifest(
@@ -40,9 +42,9 @@ def make_manifest(
     split_by: SplitName | None = None,
     seed: int = 0,
 ) -> tuple[Found, Parts | None]:
-    """Write the manifest of a data set's folder, and with ``split_by`` one more for each part: OUT-train.csv and so on.
+    """Write the manifest of a data set's folder, and with ``split_by`` one more for each part, in a folder beside it.
 
-    The whole manifest then names each clip's part in a further column ``split``.
+    That folder is what ``train fit --split`` takes; the whole manifest then names each part in a column ``split``.
 
     Raises:
         UsageError: unknown names. DataError: a folder of another shape, or a part without either class.
@@ -56,16 +58,29 @@ def make_manifest(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(found.clips, parts, out)
-        for name, clips in parts.clips.items() if parts else ():
-            write_manifest(clips, part_file(out, name))
+        if parts is not None:
+            _write_parts(parts, parts_folder(out))
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}") from error
     return found, parts
 
 
-def part_file(out: Path, part: str) -> Path:
-    """Where the manifest of one part lies: OUT-train.csv beside OUT.csv."""
-    return out.with_name(f"{out.stem}-{part}{out.suffix}")
+def parts_folder(out: Path) -> Path:
+    """Where the manifests of the parts lie: OUT/train.csv, valid.csv and test.csv beside OUT.csv."""
+    if not out.suffix:
+        raise UsageError(f"{out} needs a name that ends in .csv: the folder for its parts is called without")
+    return out.with_suffix("")
+
+
+def _write_parts(parts: Parts, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, clips in parts.clips.items():
+        write_manifest(clips, folder / f"{name}.csv")
+    leaks = folder / LEAKS
+    if parts.leaks:
+        leaks.write_text(parts.leaks + "\n", encoding="utf-8")
+    else:
+        leaks.unlink(missing_ok=True)
 
 
 def _write_whole(clips: Sequence[Clip], parts: Parts | None, out: Path) -> None:
@@ -98,19 +113,20 @@ def part_clips(found: Found, by: SplitName, seed: int = 0) -> Parts:
             parts = notebook_interleaved(found.clips, seed)
     for name, clips in parts.clips.items():
         check_both(clips, f"the part '{name}' of the {by} split")
-    return Parts(parts.clips, (*parts.warnings, *_leaks(parts, by)))
+    leaks = _leaks(parts, by)
+    return Parts(parts.clips, (*parts.warnings, leaks) if leaks else parts.warnings, leaks)
 
 
-def _leaks(parts: Parts, by: str) -> tuple[str, ...]:
+def _leaks(parts: Parts, by: str) -> str:
     """Say how many people two parts share."""
     people = {name: {i for c in clips for i in (c.identities or (c.name,))} for name, clips in parts.clips.items()}
     seen = people["train"] | people["valid"]
     shared = people["test"] & seen
     if not shared and not shared_people(parts.clips["train"], parts.clips["valid"]):
-        return ()
+        return ""
     return (
         f"the {by} split leaks identities: {len(shared)} of the {len(people['test'])} people that it tests on are also "
-        "trained on or validated with, so its scores are too good to be true; use --split identity for scores to trust",
+        "trained on or validated with, so its scores are too good to be true; use --split identity for scores to trust"
     )
 
 

@@ -31,7 +31,7 @@ from . import evaluate, metrics, runs
 from .checkpoint import CheckpointScorer
 from .dataset import ORIGINAL, Samples
 from .distributed import gather_striped, share_norms
-from .models import build, read_checkpoint, start_from
+from .models import build, freeze, read_checkpoint, start_from
 from .parts import Parts, open_parts, told
 from .recipe import Recipe
 from .scoring import score_stored
@@ -100,8 +100,7 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     torch.manual_seed(recipe.seed)
     network = build(contract, recipe.arch)
     pretrained = start_from(network, recipe.weights)
-    for child in list(network.body.children())[: recipe.frozen_children if pretrained else 0]:
-        child.requires_grad_(False)
+    freeze(network, recipe.frozen_children if pretrained else 0)
     network.to(memory_format=torch.channels_last)
     if world > 1:
         share_norms(network)

@@ -13,10 +13,12 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights, resnet18  # type: ignore[import-untyped]
+from torchvision.models import ResNet18_Weights, VGG16_Weights, resnet18  # type: ignore[import-untyped]
 
 from stream.contract import Contract
 from stream.errors import ContractError, DataError, ModelError, UsageError
+
+from .vgg16 import Vgg16Flat
 
 
 class Network(nn.Module):
@@ -52,7 +54,20 @@ def build(contract: Contract, arch: str = "resnet18") -> Network:
     match arch:
         case "resnet18":
             return Network(contract, _resnet18(contract.channels))
-    raise UsageError(f"no architecture {arch!r}: this flowtell builds resnet18")
+        case "vgg16":
+            return Network(contract, Vgg16Flat(contract.channels, contract.size))
+        case "cnn-lstm":
+            from .recurrent import RecurrentNetwork  # noqa: PLC0415  (it is a Network itself)
+
+            return RecurrentNetwork(contract)
+    raise UsageError(f"no architecture {arch!r}: this flowtell builds resnet18, vgg16 and cnn-lstm")
+
+
+def freeze(network: Network, count: int) -> None:
+    """Let the first ``count`` children of the body (of VGG16: of its layers) learn nothing."""
+    children = network.body.layers() if isinstance(network.body, Vgg16Flat) else list(network.body.children())
+    for child in children[:count]:
+        child.requires_grad_(False)
 
 
 def _resnet18(channels: int) -> nn.Module:
@@ -75,7 +90,7 @@ def start_from(network: Network, weights: str) -> int:
     """
     if weights == "none":
         return 0
-    state = _imagenet() if weights == "imagenet" else read_state(Path(weights))
+    state = _imagenet(isinstance(network.body, Vgg16Flat)) if weights == "imagenet" else read_state(Path(weights))
     prefix = "body." if not any(k.startswith("body.") for k in state) else ""
     taken, own = 0, network.state_dict()
     for name, value in state.items():
@@ -137,12 +152,13 @@ def load(file: Path) -> tuple[Network, Contract]:
     return network.eval(), contract
 
 
-def _imagenet() -> dict[str, Tensor]:
+def _imagenet(vgg: bool) -> dict[str, Tensor]:
+    weights = VGG16_Weights.IMAGENET1K_V1 if vgg else ResNet18_Weights.IMAGENET1K_V1
     try:
-        state: dict[str, Tensor] = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError) as error:
         raise DataError(
-            "ImageNet weights cannot be downloaded here: give --weights FILE (torchvision's resnet18 state), "
+            "ImageNet weights cannot be downloaded here: give --weights FILE (torchvision's state of that network), "
             "or --weights none to start from scratch"
         ) from error
     return state

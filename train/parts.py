@@ -9,14 +9,16 @@ from typing import Any, cast
 
 from stream.contract import Contract
 from stream.errors import DataError, UsageError
-from stream.flows import flow_function
+from stream.flows import flow_function, pin_flow
 
 from . import runs
 from .dataset import Samples, StoreSamples
 from .manifest import check_both, read_manifest
 from .recipe import Recipe
 from .split import refuse_shared, split
-from .store import Store, StoredClip, open_store, refuse_other
+from .store import Store, StoredClip, is_store, open_store, refuse_other
+
+LEAKS = "leaks.txt"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
     """The parts of a pair store, or of what the recipe's data function makes; all errors come before long work.
 
     folder: train.csv, valid.csv and perhaps test.csv of ``train split``; by identity and the recipe's shares otherwise.
+    A file ``leaks.txt`` in it (``train manifest --split notebook-480``) says that its parts share people on purpose.
 
     Raises:
         DataError: no such store, a store of another contract, a part that is empty, lacks a class or shares people.
@@ -42,17 +45,19 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
     if recipe.data != "store":
         return _made_parts(source, recipe)
     store = open_store(source)
-    contract = recipe.make_contract(store.contract)
+    contract = pin_flow(recipe.make_contract(store.contract), source)
     refuse_other(store.contract, contract, str(source))
     flow_function(contract, source)  # a learned flow lies beside store.json; that it is missing is told now
     chosen = _from_folder(store, folder) if folder else _by_identity(store, recipe)
     for name, part in chosen.items():
         check_both([s.clip for s in part], f"the {name} part of {source}")
+    leaks = folder / LEAKS if folder else None
+    said = leaks.read_text(encoding="utf-8").strip() if leaks and leaks.is_file() else ""
     for name in ("valid", "test"):
-        if name in chosen:
+        if name in chosen and not said:
             clips = [s.clip for s in chosen["train"]], [s.clip for s in chosen[name]]
             refuse_shared(*clips, f"the parts train and {name}")
-    described = {
+    described: dict[str, dict[str, Any]] = {
         name: {
             "clips": len(part),
             "fake": sum(s.clip.fake for s in part),
@@ -62,6 +67,8 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
         }
         for name, part in chosen.items()
     }
+    if said:
+        described["train"]["leaks"] = said
     return Parts(
         StoreSamples(chosen["train"], contract, recipe.augment, recipe.balance, recipe.seed, source),
         StoreSamples(chosen["valid"], contract, flow_folder=source),
@@ -103,7 +110,8 @@ def _made_parts(source: Path, recipe: Recipe) -> Parts:
         raise UsageError(f"the recipe's data {recipe.data!r} cannot be imported: {error}") from error
     if make is None:
         raise UsageError(f"the recipe's data must be store, synthetic or module:function, not {recipe.data!r}")
-    contract = recipe.make_contract(Contract())
+    base = open_store(source).contract if is_store(source) else Contract()
+    contract = pin_flow(recipe.make_contract(base), source)
     train, valid = (cast(Samples, make(source, contract, part, recipe)) for part in ("train", "valid"))
     for name, samples in (("train", train), ("valid", valid)):
         if not len(samples):
@@ -117,4 +125,5 @@ def told(described: dict[str, Any]) -> str:
     if "clips" not in train:
         return f"{train['samples']} samples an epoch, made on the fly"
     real = train["clips"] - train["fake"]
-    return f"{real} real and {train['fake']} fake clips of {train['people']} people, {train['pairs']} pairs"
+    leaks = "; its parts share people, so its scores are too good" if "leaks" in train else ""
+    return f"{real} real and {train['fake']} fake clips of {train['people']} people, {train['pairs']} pairs{leaks}"

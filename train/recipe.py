@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from stream.contract import Contract
+from stream.contract import Contract, Thresholds
 from stream.errors import ContractError, UsageError
 
 from .augment import Augment
@@ -108,6 +108,8 @@ class Recipe:
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in self.contract.items()}
         values: dict[str, Any] = {name: getattr(base, name) for name in known} | given
         try:
+            if isinstance(values["thresholds"], Mapping):
+                given["thresholds"] = values["thresholds"] = Thresholds(**values["thresholds"])
             values["mean"], values["std"] = normalisation(Contract(**values).channels)
             return Contract(**(values | given))
         except (ContractError, TypeError) as error:

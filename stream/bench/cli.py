@@ -18,3 +18,4 @@ app.command("stream.bench.switch:switch", name="switch", help="Seconds until the
 app.command(
     "train.bench_prepare:prepare", name="prepare", help="CPU time of preparing pairs beside the notebook's loop."
 )
+app.command("train.bench_flow:flow", name="flow", help="Error and CPU time of flows on motion that is known.")

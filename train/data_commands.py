@@ -1,0 +1,89 @@
+"""``flowtell train manifest`` and ``flowtell train flow``, imported only when they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from .datasets import SplitName, make_manifest, parts_folder
+from .layouts import Compression, Layout
+
+
+def manifest(
+    root: Path,
+    out: Path,
+    *,
+    layout: Layout | Literal["auto"] = "auto",
+    compression: Compression = "c23",
+    split: SplitName | None = None,
+    seed: int = 0,
+) -> int:
+    """Write the manifest of a published data set's folder, and the manifests of its parts.
+
+    Parameters
+    ----------
+    root
+        The unpacked data set: FaceForensics++, Celeb-DF v2, DFDC, DeeperForensics, or real/ and fake/.
+    out
+        The manifest to write, a .csv file; parts go to a folder of that name, which 'train fit --split' takes.
+    compression
+        Of FaceForensics++.
+    split
+        published; identity (70/20/10, nobody in two parts); notebook-480 and notebook-interleaved as published, which
+        leak identities.
+    """
+    found, parts = make_manifest(root, out, layout, compression, split, seed)
+    said, console = Console(stderr=True, soft_wrap=True), Console(soft_wrap=True)
+    for remark in found.remarks:
+        said.print(remark, markup=False, highlight=False)
+    fakes = sum(clip.fake for clip in found.clips)
+    console.print(
+        f"{out}: {found.layout}, {len(found.clips) - fakes} real, {fakes} fake", markup=False, highlight=False
+    )
+    if parts is None:
+        return 0
+    for warning in parts.warnings:
+        said.print(f"warning: {warning}", markup=False, highlight=False)
+    for name, clips in parts.clips.items():
+        fakes = sum(clip.fake for clip in clips)
+        row = f"{parts_folder(out) / name}.csv: {len(clips) - fakes} real, {fakes} fake"
+        console.print(row, markup=False, highlight=False)
+    return 0
+
+
+def flow(
+    images: Path,
+    out: Path,
+    *,
+    plan: str = "small",
+    size: int = 128,
+    steps: int = 20_000,
+    batch: int = 8,
+    rate: float = 1e-3,
+    seed: int = 1,
+    device: str = "cpu",
+) -> int:
+    """Train a PWC-Net on synthetic motion of pictures, and export it as OUT/flow.onnx; a killed run goes on.
+
+    Parameters
+    ----------
+    images
+        A folder of pictures; a tenth of them is held out.
+    out
+        The run's folder.
+    plan
+        full (8.75 M parameters, as published) or small (0.35 M, for live use).
+    size
+        Side of the network's input in pixels; crops of other sizes are scaled to it and back.
+    device
+        Where torch trains: cpu or cuda.
+    """
+    from .flow_train import FlowOptions, train_flow  # noqa: PLC0415  (torch takes seconds to import)
+
+    said = Console(stderr=True, soft_wrap=True)
+    options = FlowOptions(plan, size, steps, batch, rate, seed=seed)
+    file = train_flow(images, out, options, lambda line: said.print(line, markup=False, highlight=False), device)
+    Console(soft_wrap=True).print(str(file), markup=False, highlight=False)
+    return 0
