@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .flows import FlowFunction
+from .model import Model
 from .records import Image
-
-Score = Callable[[Sequence[Image]], NDArray[np.float32]]
+from .scoring import Score
 
 
 class _Request:
@@ -84,3 +87,26 @@ class SharedModel:
             requests.append(self._waiting.popleft())
             room -= len(requests[-1].images)
         return requests
+
+
+@dataclass(frozen=True, slots=True)
+class _WithFlow:
+    """A way to score, with the flow function that its model brings."""
+
+    score: Score
+    flow: FlowFunction
+
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        return self.score(images)
+
+
+def share(model: Model, cameras: int) -> Score:
+    """The model as ``cameras`` cameras call it: in turn, one call a core; on CUDA in joined batches.
+
+    A recurrent network is called as it is: its state goes in and out with each call.
+    """
+    if cameras == 1 or model.contract.memory:
+        return model
+    if model.device == "cuda":
+        return _WithFlow(SharedModel(model, workers=1, batch=64, merge=True), model.flow)
+    return _WithFlow(SharedModel(model, workers=os.cpu_count() or 1), model.flow)

@@ -65,7 +65,7 @@ class HaarFaces:
         """The faces of one picture."""
         gray, factor = picture.gray(self._long_side)
         least = max(20, round(min(gray.shape) * self._min_share))
-        found = self._cascade.detectMultiScale(gray, scaleFactor=1.15, minNeighbors=4, minSize=(least, least))
+        found = self._cascade.detectMultiScale(gray, scaleFactor=1.2, minNeighbors=3, minSize=(least, least))
         return [_from_haar(hit, factor) for hit in np.asarray(found, float).reshape(-1, 4)]
 
     def near(self, picture: Picture, box: Box) -> Face | None:

@@ -50,7 +50,7 @@ class Cadence:
     ``confirm``: detections that make a face sure.
     """
 
-    search_s: float = 1.5
+    search_s: float = 2.0
     idle_s: float = 0.25
     check_s: float = 0.5
     doubt_s: float = 0.12

@@ -8,7 +8,6 @@ None waits on another's I/O: a camera that is dead, slow or broken costs the oth
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,18 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .batching import SharedModel
+from .batching import share
 from .errors import FlowtellError, NoFaceError, OutputError
 from .faces import find_faces
-from .flows import FlowFunction
 from .live import Judge, LiveLoop
 from .looks import Look
 from .model import Device, Model, use_threads
-from .records import Image
-from .scoring import RATE_HZ, Score
+from .scoring import RATE_HZ
 from .sinks.background import Background
 from .sinks.console import Console
 from .sinks.jsonl import JsonLines, Record, Reporter
@@ -80,7 +74,7 @@ def watch(cameras: Sequence[Camera], options: WatchOptions, say: Say) -> int:
     model = Model(options.model, options.device, use_threads(len(cameras)))
     say(f"device: {model.device} ({model.why})")
     sources = [open_source(camera.uri, camera.options) for camera in cameras]
-    score, news = _shared(model, len(cameras)), _News(say)
+    score, news = share(model, len(cameras)), _News(say)
     try:
         with ExitStack() as closing:
             outputs = news.outputs = _Outputs(cameras, [source.live for source in sources], options, model, closing)
@@ -109,24 +103,6 @@ def watch(cameras: Sequence[Camera], options: WatchOptions, say: Say) -> int:
     if news.code == 0 and all(loop.ended for loop in loops) and not any(loop.scored for loop in loops):
         raise NoFaceError("no face could be scored: a face must be frontal, sharp and large enough for some seconds")
     return news.code
-
-
-def _shared(model: Model, cameras: int) -> Score:
-    """The model as all cameras call it: fairly in turn, in joined batches on CUDA, one call a core otherwise."""
-    if cameras == 1 or model.contract.memory:  # a recurrent network also gives and takes its state
-        return model
-    on_gpu = model.device == "cuda"
-    shared = SharedModel(model, 1 if on_gpu else os.cpu_count() or 1, batch=64 if on_gpu else 4, merge=on_gpu)
-    return _WithFlow(shared, model.flow)
-
-
-@dataclass(frozen=True, slots=True)
-class _WithFlow:
-    score: Score
-    flow: FlowFunction
-
-    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        return self.score(images)
 
 
 def _until_the_end(news: _News, model: Model, screen: Screen | None, duration_s: float | None) -> None:

@@ -24,6 +24,7 @@ def clip(
     size: str = "1280x720",
     fps: Annotated[int, Parameter(help="Frames a second.")] = 25,
     seconds: float = 20.0,
+    share: float = 0.6,
 ) -> None:
     """Make a clip to measure on.
 
@@ -37,31 +38,42 @@ def clip(
         Its width and height.
     seconds
         Its length.
+    share
+        The material's share of the picture's height or width, whichever it fills first.
     """
     width, _, height = size.partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) >= 64 and int(height) >= 64):
         raise UsageError(f"--size must be WIDTHxHEIGHT, not {size!r}")
     if seconds <= 0 or fps < 1:
         raise UsageError("--seconds and --fps must be positive")
-    make_clip(material, out, (int(width), int(height)), fps, seconds)
+    if not 0 < share <= 1:
+        raise UsageError(f"--share must lie between 0 and 1, not {share:g}")
+    make_clip(material, out, (int(width), int(height)), fps, seconds, share)
 
 
-def make_clip(material: Path, out: Path, size: tuple[int, int], fps: int = 25, seconds: float = 20.0) -> Path:
+def make_clip(
+    material: Path, out: Path, size: tuple[int, int], fps: int = 25, seconds: float = 20.0, share: float = 0.6
+) -> Path:
     """``material`` to and fro in the middle of a noisy picture of ``size`` (width, height), H.264 crf 23.
 
     Raises:
         SourceNotFound, SourceBroken: no such material. OutputError: ``out`` cannot be written.
     """
     width, height = size
-    inner = [_fit(frame.picture.bgr(), size) for frame, _ in zip(read_file(material), range(200), strict=False)]
+    inner = [
+        _fit(frame.picture.bgr(), (round(width * share), round(height * share)))
+        for frame, _ in zip(read_file(material), range(200), strict=False)
+    ]
     noise = np.random.default_rng(0)
-    rough = noise.integers(40, 200, (height // 16 + 2, width // 16 + 2, 3), np.uint8)
+    rough = noise.integers(80, 140, (height // 64 + 2, width // 64 + 2, 3), np.uint8)
     room = np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
     grain = noise.integers(0, 5, (8, height, width, 3), np.uint8)  # a camera's, so that decoding costs what it does
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(out), "w") as container:
-            stream = container.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "veryfast", "g": str(2 * fps)})
+            stream = container.add_stream(
+                "libx264", rate=fps, options={"crf": "23", "preset": "veryfast", "g": str(2 * fps)}
+            )
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for k in range(round(seconds * fps)):
                 picture = room.copy()
