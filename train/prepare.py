@@ -49,7 +49,7 @@ class Evenly:
     """``count`` pairs spread evenly over the face with the most pairs; None keeps every pair.
 
     Every frame is looked at, as the live stream looks at it, so that the pairs are those which it would have made.
-    No more than twice ``count`` pairs a face are held in memory, however long the video.
+    Fewer than four times ``count`` pairs a face are held in memory, however long the video.
     """
 
     count: int | None = None
@@ -95,7 +95,7 @@ def spread(found: Iterable[Pair], count: int | None) -> list[Pair]:
         if face.seen % face.stride == 0:
             face.pairs.append(pair)
         face.seen += 1
-        if count and len(face.pairs) >= 2 * count:
+        if count and len(face.pairs) >= 4 * count:
             face.pairs, face.stride = face.pairs[::2], face.stride * 2
     main = max(kept.values(), key=lambda face: face.seen, default=_Kept()).pairs
     if count is None or len(main) <= count:

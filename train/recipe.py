@@ -149,8 +149,6 @@ def from_values(values: Mapping[str, Any]) -> Recipe:
     """A recipe from plain values. Raises UsageError for unknown keys, wrong types and impossible values."""
     _check(Recipe, values, "recipe")
     chances = values.get("augment", {})
-    if not isinstance(chances, Mapping):
-        raise UsageError("the recipe's augment must be a table")
     _check(Augment, chances, "recipe's augment")
     return Recipe(**{**values, "augment": Augment(**chances)})
 

@@ -1,0 +1,77 @@
+"""What the training tests make for themselves: videos of a moving portrait, and small pair stores."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from skimage.data import astronaut
+
+from stream.contract import Contract
+from stream.records import Image
+from train.manifest import Clip
+from train.store import create, pairs_file, record
+
+FPS = 25
+SMALL = Contract(size=32)
+
+
+def portrait_video(path: Path, frames: int = 14, fake: bool = False) -> Path:
+    """A portrait (NASA, public domain) that drifts by a pixel a frame at 25 a second; a fake one has a smooth face."""
+    picture = np.asarray(astronaut()[..., ::-1], np.uint8)[:260, 90:400].copy()
+    if fake:
+        face = picture[70:180, 90:170]
+        face[:] = cv2.GaussianBlur(face, (0, 0), 4)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS, options={"crf": "18", "preset": "ultrafast", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 288, 240, "yuv420p"
+        for i in range(frames):
+            part = np.ascontiguousarray(picture[i // 2 : i // 2 + 240, i : i + 288])
+            frame = av.VideoFrame.from_ndarray(part, format="bgr24")
+            frame.pts, frame.time_base = i, Fraction(1, FPS)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return path
+
+
+def small_clips(count: int = 12) -> list[Clip]:
+    """Real and fake in turn, two clips a person, each couple a ``pair``."""
+    return [
+        Clip(
+            f"{i}.mp4",
+            Path(f"{i}.mp4").resolve(),
+            "fake" if i % 2 else "real",
+            "toy" if i % 2 else "",
+            (f"p{i // 2}",),
+            f"v{i // 2}",
+        )
+        for i in range(count)
+    ]
+
+
+def small_store(folder: Path, contract: Contract = SMALL, clips: int = 12, pairs: int = 8) -> Path:
+    """A store of noise whose fakes are a little brighter, so that a network can learn it."""
+    everybody = small_clips(clips)
+    create(folder, contract, f"evenly {pairs}", "haar", everybody)
+    (folder / "pairs").mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for clip in everybody:
+        rows = np.zeros(pairs, record(contract.size))
+        for k, row in enumerate(rows):
+            row["pts_s"], row["gap_s"], row["track"], row["face_px"] = k / FPS, 1 / FPS, 1, 60.0
+            row["box"] = (10, 10, 60, 60)
+            row["first"] = noise(rng, contract.size, 40 if clip.fake else 0)
+            row["second"] = np.roll(row["first"], 1, axis=1)
+        with pairs_file(folder, clip).open("wb") as out:
+            np.save(out, rows)
+    return folder
+
+
+def noise(rng: np.random.Generator, size: int, brighter: int = 0) -> Image:
+    """A smooth random picture, (size, size, 3)."""
+    coarse = rng.integers(0, 180, (8, 8, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(coarse, (size, size)), np.uint8) + np.uint8(brighter)
