@@ -212,7 +212,9 @@ def _status(canvas: Image, status: str, style: Style) -> None:
     pad = style.text // 2
     needed = _width(status, text)
     if needed > width - 2 * pad:
-        text = max(7, int(text * (width - 2 * pad) / needed))
+        text = max(8, int(text * (width - 2 * pad) / needed))
+        while status and _width(status, text) > width - 2 * pad:
+            status = status[:-1]
     bar = text + 2 * pad
     _panel(canvas, 0, height - bar, width, bar, 0.6)
     _write(canvas, status, pad, height - pad, text, _WHITE)
