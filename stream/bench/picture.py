@@ -15,8 +15,9 @@ _COLOURS = {
     "pair": "#66ccee",
     "fuse": "#228833",
     "model": "#ee6677",
+    "repeats": "#aa3377",
     "verdict": "#ccbb44",
-    "rest": "#aa3377",
+    "rest": "#555555",
 }
 _LEFT, _WIDTH, _BAR, _STEP, _TOP = 210, 560, 26, 40, 44
 
@@ -31,7 +32,7 @@ def svg(bars: Mapping[str, Mapping[str, float]]) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for k, (stage, colour) in enumerate(_COLOURS.items()):
-        x = 12 + k * 108
+        x = 12 + k * 104
         out.append(
             f'<rect x="{x}" y="12" width="13" height="13" fill="{colour}"/><text x="{x + 18}" y="23">{stage}</text>'
         )

@@ -23,6 +23,7 @@ from stream.model import Device, Model, use_threads
 from stream.pairing import Pairer
 from stream.pipeline import detect
 from stream.records import Face, Frame, Image
+from stream.repeats import Repeats
 from stream.scoring import PairScorer
 from stream.sources import read_file
 from stream.tracking import Tracker
@@ -32,7 +33,7 @@ from .runs import Figures, peak_mb
 
 P = ParamSpec("P")
 T = TypeVar("T")
-STAGES = ("decode", "faces", "pair", "fuse", "model", "verdict")
+STAGES = ("decode", "faces", "pair", "fuse", "model", "repeats", "verdict")
 
 
 class StopWatch:
@@ -124,9 +125,10 @@ def measure(clip: Path, way: Way, frames: int | None = None) -> Figures:
     window.update = watch.wrap("verdict", window.update)  # type: ignore[method-assign]
     scorer = PairScorer(model if model.contract.memory else timed, model.contract)
     faces = _TimedFaces(find_faces(_path(way.face_model), way.every_frame), watch)
+    repeats = watch.wrap("repeats", Repeats())
     began_s, cpu_s, main_s = time.perf_counter(), time.process_time(), time.thread_time()
     seen = watch.items("decode", islice(read_file(clip), frames))
-    count = sum(1 for _ in detect(seen, faces, tracker, pairer, watch.wrap("fuse", scorer), window))
+    count = sum(1 for _ in detect(seen, faces, tracker, pairer, watch.wrap("fuse", scorer), window, repeats))
     wall_s, cpu_s, main_s = (
         time.perf_counter() - began_s,
         time.process_time() - cpu_s,

@@ -37,7 +37,7 @@ def read_file(path: Path, hwaccel: HwAccel = "none") -> Generator[Frame, None, N
         raise SourceBroken(f"{path} holds no picture that can be decoded: is it a whole video?")
 
 
-def file_samples(path: Path, hwaccel: HwAccel = "none") -> Samples:
+def file_samples(path: Path, hwaccel: HwAccel = "none", paced: bool = False) -> Samples:
     """The samples of a recorded video. Raises as ``read_file``."""
     if not path.is_file():
         raise SourceNotFound(f"no file {path}: check the path")
@@ -45,7 +45,8 @@ def file_samples(path: Path, hwaccel: HwAccel = "none") -> Samples:
     try:
         with av.open(str(path), hwaccel=wanted) as container:
             stream = video_stream(container, str(path))
-            stream.thread_type = "AUTO"
+            # what plays at its own speed shares the cores with other cameras: no thread for each core and frame
+            stream.thread_type = "SLICE" if paced else "AUTO"
             yield from samples(stream, container.demux(stream), live=False)
     except av.error.InvalidDataError as error:
         raise SourceBroken(f"{path} is not a video that can be read: give one, or check that it is whole") from error
@@ -56,7 +57,7 @@ def file_samples(path: Path, hwaccel: HwAccel = "none") -> Samples:
 def paced_file_samples(path: Path, hwaccel: HwAccel, closed: threading.Event, clock: Clock | None = None) -> Samples:
     """A file's samples when they are due: the first now, the others by their pts. Late ones are given at once."""
     clock, offset_s = clock or Clock(), None
-    for sample in file_samples(path, hwaccel):
+    for sample in file_samples(path, hwaccel, paced=True):
         if sample.pts_s is not None:
             if offset_s is None:
                 offset_s = clock.now() - sample.pts_s
