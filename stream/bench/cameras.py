@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stream.batching import share
 from stream.faces import find_faces
@@ -21,7 +20,7 @@ from stream.records import Reason
 from stream.scoring import RATE_HZ
 from stream.sources import SourceOptions, open_source
 
-from .runs import Figures, peak_mb, percentiles
+from .runs import Figures, path, peak_mb, percentiles
 
 WARM_UP_S = 2.0  # opening, first pictures and first faces are not what is measured
 
@@ -77,14 +76,14 @@ class Seen:
 def watch_cameras(trial: Trial) -> Figures:
     """Watch every camera at once; figures over all of them, after the warm-up."""
     count = len(trial.uris)
-    model = Model(_path(trial.model), trial.device, use_threads(count))
+    model = Model(path(trial.model), trial.device, use_threads(count))
     score = share(model, count)
     from_s = time.monotonic() + WARM_UP_S
     seen = [Seen(trial.rate_hz, from_s) for _ in trial.uris]
     loops: list[LiveLoop] = []
     for k, uri in enumerate(trial.uris):
         source = open_source(uri, SourceOptions(realtime=True))
-        judge = Judge(score, model.contract, find_faces(_path(trial.face_model)), trial.rate_hz, model.device)
+        judge = Judge(score, model.contract, find_faces(path(trial.face_model)), trial.rate_hz, model.device)
         loops.append(LiveLoop(f"camera {k + 1}", source, judge, lambda look, k=k: seen[k].take(look, loops[k].scored)))  # type: ignore[misc]
     threads = [threading.Thread(target=loop.run, name=loop.camera, daemon=True) for loop in loops]
     for k, thread in enumerate(threads):
@@ -121,10 +120,6 @@ def _summary(seen: list[Seen], loops: list[LiveLoop], lasted_s: float, cpu_s: fl
         "peak_mb": peak_mb(),
         "errors": sorted({str(loop.error) for loop in loops if loop.error is not None}),
     }
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
 
 
 if __name__ == "__main__":

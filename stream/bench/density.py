@@ -9,7 +9,7 @@ from pathlib import Path
 from stream.errors import SourceNotFound, UsageError
 
 from .cameras import WARM_UP_S, Trial
-from .runs import Figures, child, machine, medians, report, table
+from .runs import Figures, child, machine, medians, report, table, text
 
 
 def density(
@@ -63,16 +63,13 @@ def density(
     tried: dict[int, Figures] = {}
 
     def fits(count: int) -> bool:
-        trial = Trial((uri,) * count, seconds, model and str(model), face_model and str(face_model))
+        trial = Trial((uri,) * count, seconds, text(model), text(face_model))
         taken = [child("stream.bench.cameras", asdict(trial), timeout_s=seconds + 120) for _ in range(runs)]
         tried[count] = {**medians(taken), "fits": False}
         tried[count]["fits"] = in_time(tried[count], latency_ms, on_time)
         return bool(tried[count]["fits"])
 
-    if cameras:
-        largest = max((count for count in cameras if fits(count)), default=0)
-    else:
-        largest = search(fits, most)
+    largest = max((count for count in cameras if fits(count)), default=0) if cameras else search(fits, most)
     table(
         f"live cameras; limits: p95 {latency_ms:g} ms, {on_time:.0%} of the planned pairs",
         ["cameras", "p50 ms", "p95 ms", "p99 ms", "pairs on time", "worst", "dropped", "cores", "peak MB", "fits"],

@@ -11,10 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stream.errors import SourceNotFound, UsageError
+from stream.looks import Play
 from stream.redact import redact_url
 
 from .cameras import Trial
-from .runs import Figures, child, machine, medians, report, table
+from .runs import Figures, child, machine, medians, report, table, text
 
 
 def latency(
@@ -57,7 +58,7 @@ def latency(
     starts: list[Figures] = []
     for _ in range(runs):
         for name, uri in sources.items():
-            trial = Trial((uri,), seconds, model and str(model), face_model and str(face_model))
+            trial = Trial((uri,), seconds, text(model), text(face_model))
             taken[name].append(child("stream.bench.cameras", asdict(trial), timeout_s=seconds + 120))
         if clip is not None:
             starts.append({"first_frame_s": start_up(clip, model)})
@@ -89,7 +90,7 @@ def start_up(clip: Path, model: Path | None, limit_s: float = 60.0) -> float:
         try:
             for line in process.stdout or ():
                 record = json.loads(line)
-                if record["type"] == "status" and record.get("state", record.get("play")) == "playing":
+                if record["type"] == "status" and record["play"] == Play.PLAYING:
                     return round(time.monotonic() - began_s, 3)
                 if time.monotonic() - began_s > limit_s:
                     break

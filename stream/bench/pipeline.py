@@ -11,7 +11,7 @@ from pathlib import Path
 from stream.errors import SourceNotFound, UsageError
 
 from .picture import draw
-from .runs import Figures, child, machine, medians, report, run, table
+from .runs import Figures, child, machine, medians, report, run, table, text
 from .stages import STAGES, Way
 
 _PEER = re.compile(r"frames (\d+) pairs (\d+) cpu_s_per_frame ([\d.]+) wall_s_per_frame ([\d.]+)")
@@ -69,7 +69,7 @@ def pipeline(
 def _candidates(
     clip: Path, peers: tuple[Path, ...], model: Path | None, face_model: Path | None, frames: int
 ) -> dict[str, Callable[[], Figures]]:
-    usual = Way(None if model is None else str(model), face_model=None if face_model is None else str(face_model))
+    usual = Way(text(model), face_model=text(face_model))
     ways = {
         "decoding alone": None,
         "default rate": usual,
@@ -107,8 +107,8 @@ def compare(candidates: dict[str, Callable[[], Figures]], runs: int) -> Figures:
 
 def run_peer(file: Path, clip: Path, frames: int) -> Figures:
     """A peer's figures, by its own stop-watch, in a process of its own. Raises UsageError where it tells none."""
-    text = run([sys.executable, str(file), str(clip), str(frames)], f"the peer {file.name}")
-    found = _PEER.search(text)
+    told = run([sys.executable, str(file), str(clip), str(frames)], f"the peer {file.name}")
+    found = _PEER.search(told)
     if found is None:
         raise UsageError(f"the peer {file.name} did not print its frames, pairs, cpu_s_per_frame and wall_s_per_frame")
     count, pairs, cpu_s, wall_s = found.groups()

@@ -22,6 +22,16 @@ from stream.errors import OutputError, UsageError
 Figures = dict[str, Any]
 
 
+def text(path: Path | None) -> str | None:
+    """A path as JSON carries it."""
+    return None if path is None else str(path)
+
+
+def path(text: str | None) -> Path | None:
+    """And back."""
+    return None if text is None else Path(text)
+
+
 def machine() -> Figures:
     """Where figures were taken: processor, cores that may be used, system and versions."""
     return {
@@ -57,8 +67,8 @@ def child(module: str, options: Figures, timeout_s: float = 600.0) -> Figures:
         UsageError: the process failed; its last words are the message.
     """
     command = [sys.executable, "-m", module, json.dumps(options)]
-    text = run(command, f"the benchmark's own process ({module})", timeout_s)
-    result: Figures = json.loads(text.splitlines()[-1])
+    told = run(command, f"the benchmark's own process ({module})", timeout_s)
+    result: Figures = json.loads(told.splitlines()[-1])
     return result
 
 
@@ -128,12 +138,12 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
 
 def report(figures: Figures, out: Path | None) -> None:
     """Write the figures as JSON to ``out``, or print them. Raises OutputError where they cannot be written."""
-    text = json.dumps(figures, indent=2)
+    written = json.dumps(figures, indent=2)
     if out is None:
-        print(text)
+        print(written)
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n")
+        out.write_text(written + "\n")
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): choose another place") from error

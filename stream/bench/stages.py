@@ -29,7 +29,7 @@ from stream.sources import read_file
 from stream.tracking import Tracker
 from stream.verdict import Window
 
-from .runs import Figures, peak_mb
+from .runs import Figures, path, peak_mb
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -117,14 +117,14 @@ def measure(clip: Path, way: Way, frames: int | None = None) -> Figures:
     is the decoder's. A recurrent network's steps are counted with the fusion.
     """
     use_threads()
-    watch, model = StopWatch(), Model(_path(way.model), way.device, threads=1)
+    watch, model = StopWatch(), Model(path(way.model), way.device, threads=1)
     timed = _TimedModel(model, watch)
     tracker, pairer, window = Tracker(), Pairer(model.contract, way.rate_hz), Window(model.contract)
     tracker.update = watch.wrap("pair", tracker.update)  # type: ignore[method-assign]
     pairer.update = watch.wrap("pair", pairer.update)  # type: ignore[method-assign]
     window.update = watch.wrap("verdict", window.update)  # type: ignore[method-assign]
     scorer = PairScorer(model if model.contract.memory else timed, model.contract)
-    faces = _TimedFaces(find_faces(_path(way.face_model), way.every_frame), watch)
+    faces = _TimedFaces(find_faces(path(way.face_model), way.every_frame), watch)
     repeats = watch.wrap("repeats", Repeats())
     began_s, cpu_s, main_s = time.perf_counter(), time.process_time(), time.thread_time()
     seen = watch.items("decode", islice(read_file(clip), frames))
@@ -146,10 +146,6 @@ def measure(clip: Path, way: Way, frames: int | None = None) -> Figures:
         "peak_mb": peak_mb(),
         "device": model.device,
     }
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
 
 
 def _per_frame(cpu_s: float, wall_s: float, frames: int) -> Figures:
