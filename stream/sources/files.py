@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import av
 from stream.errors import SourceBroken, SourceNotFound
 from stream.records import Frame
 
-from .base import Clock, HwAccel, Phase, Samples, Status
+from .base import HwAccel, Phase, Samples, Status
 from .timeline import Timeline
 from .video import accelerator, explain, samples, video_stream
 
@@ -52,19 +51,6 @@ def file_samples(path: Path, hwaccel: HwAccel = "none", paced: bool = False) -> 
         raise SourceBroken(f"{path} is not a video that can be read: give one, or check that it is whole") from error
     except (av.error.FFmpegError, RuntimeError) as error:
         raise explain(error, str(path), hwaccel) from error
-
-
-def paced_file_samples(path: Path, hwaccel: HwAccel, closed: threading.Event, clock: Clock | None = None) -> Samples:
-    """A file's samples when they are due: the first now, the others by their pts. Late ones are given at once."""
-    clock, offset_s = clock or Clock(), None
-    for sample in file_samples(path, hwaccel, paced=True):
-        if sample.pts_s is not None:
-            if offset_s is None:
-                offset_s = clock.now() - sample.pts_s
-            ahead_s = sample.pts_s + offset_s - clock.now()
-            if ahead_s > 0 and clock.wait(closed, ahead_s):
-                return
-        yield sample
 
 
 class FileSource:

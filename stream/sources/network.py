@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import av
 
-from stream.errors import SourceBroken
+from stream.errors import SourceBroken, SourceError, SourceNotFound
 from stream.redact import redact_url
 
 from .base import Sample, Samples, SourceOptions
@@ -62,9 +64,24 @@ def network_samples(
     except (av.error.ExitError, av.error.TimeoutError) as error:
         failure = SourceBroken(f"{name} fell silent") if came else explain(error, name)
     except (av.error.FFmpegError, RuntimeError) as error:
-        failure = explain(error, name, options.hwaccel)
+        failure = _eio(url, name, came) if _is_eio(error) else explain(error, name, options.hwaccel)
     # raised outside of the except blocks, so that FFmpeg's exception, which holds the password, is not chained to it
     raise failure
+
+
+def _is_eio(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EIO
+
+
+def _eio(url: str, name: str, came: bool) -> SourceError:
+    """What FFmpeg's bare "Input/output error" means: a host without address, a stream cut off, or no stream."""
+    if came:
+        return SourceBroken(f"{name} broke off")
+    try:
+        socket.getaddrinfo(urlsplit(connectable(url)).hostname, None)
+    except (OSError, ValueError):
+        return SourceNotFound(f"{name} cannot be found: check the host's name and the network")
+    return SourceBroken(f"{name} sends no video that can be read: check that the address is that of a stream")
 
 
 class _Health:
@@ -102,7 +119,8 @@ class _Health:
 
 
 def _ffmpeg_options(url: str, options: SourceOptions) -> dict[str, str]:
-    common = {"fflags": "nobuffer", "flags": "low_delay", "timeout": str(round(options.open_timeout_s * 1e6))}
+    # Not fflags=nobuffer: it throws away what was read while probing, the first keyframe with it, and so costs a GOP.
+    common = {"flags": "low_delay", "timeout": str(round(options.open_timeout_s * 1e6))}
     if url.lower().startswith("rtsp"):
         return common | {
             "rtsp_transport": options.rtsp_transport,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 
 import av
@@ -82,9 +81,6 @@ def explain(error: av.error.FFmpegError | RuntimeError, name: str, hwaccel: HwAc
     for kinds, make in _SENTENCES:
         if isinstance(error, kinds):
             return make(name)
-    # EIO is what FFmpeg gives for a name that does not resolve
-    if isinstance(error, OSError) and error.errno == errno.EIO:
-        return SourceNotFound(f"{name} cannot be reached: check the address and the network")
     if hwaccel != "none":  # what is none of the above was said by the decoder: EPERM, ENOSYS, EINVAL, ...
         return _no_accelerator(hwaccel, name)
     if isinstance(error, PermissionError):
