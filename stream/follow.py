@@ -46,8 +46,8 @@ class Cadence:
     ``search_s`` and ``idle_s``: between searches of the whole picture while faces are known, and while none
     is or one was just lost; ``check_s`` and ``doubt_s``: between looks at a known face while it is sure, and
     while the detector did not find it last time; ``give_up_s``: how long it may go unfound;
-    ``gap_s``: frames further apart are searched whole, nothing is followed across them;
-    ``confirm``: detections that make a face sure.
+    ``gap_s``: across a longer gap no flow is trusted, and each known face is looked for; ``forget_s``: across
+    this one the picture is searched whole; ``confirm``: detections that make a face sure.
     """
 
     search_s: float = 2.0
@@ -56,6 +56,7 @@ class Cadence:
     doubt_s: float = 0.12
     give_up_s: float = 1.0
     gap_s: float = 0.15
+    forget_s: float = 1.0
     confirm: int = 3
 
 
@@ -100,10 +101,11 @@ class Follower:
         if (
             before is None
             or (before.epoch, before.size) != (frame.epoch, size)
-            or not 0 < now_s - before.pts_s <= self._cadence.gap_s
+            or not 0 < now_s - before.pts_s <= self._cadence.forget_s
         ):
             return self._search(frame, gray, factor, [], now_s)
-        seen = [(known, self._see(known, before.gray, gray, frame, factor)) for known in before.known]
+        old = before.gray if now_s - before.pts_s <= self._cadence.gap_s else None
+        seen = [(known, self._see(known, old, gray, frame, factor)) for known in before.known]
         kept: list[_Known] = []
         shown: list[Face] = []
         for known, look in seen:
@@ -144,17 +146,17 @@ class Follower:
         self._before = _Before(gray, size, frame.epoch, now_s, now_s, known)
         return shown
 
-    def _see(self, known: _Known, old: Gray, new: Gray, frame: Frame, factor: float) -> bool | None:
+    def _see(self, known: _Known, old: Gray | None, new: Gray, frame: Frame, factor: float) -> bool | None:
         """Move a known face to this frame: True where it shows, False where it may, None when it is lost."""
         cadence, now_s = self._cadence, frame.pts_s
-        moved = follow(old, new, known.face.box.scaled(1 / factor))
+        moved = None if old is None else follow(old, new, known.face.box.scaled(1 / factor))
         if moved is not None and _likeness(known.patch, _patch(new, moved)) < 0.5:
             moved = None
         if moved is not None:
             known.face = Face(moved.scaled(factor), known.face.score)
         sure, doubtful = known.found >= cadence.confirm, known.found_s < known.looked_s
         wait_s = cadence.doubt_s if doubtful else cadence.check_s
-        if sure and (moved is not None or doubtful) and now_s - known.looked_s < wait_s:
+        if sure and (moved is not None or (doubtful and old is not None)) and now_s - known.looked_s < wait_s:
             return moved is not None
         known.looked_s = now_s
         found = self._detector.near(frame.picture, known.face.box)

@@ -40,10 +40,13 @@ class Pairer:
         """The pairs that this frame completes: at most one for each face that it shows."""
         if self._recent and not frame.follows(self._recent[-1]):
             self.reset()
+        before = frame.before
+        if before and frame.follows(before) and (not self._recent or before.pts_s > self._recent[-1].pts_s):
+            self._recent.append(before)
         contract, now_s = self._contract, frame.pts_s
         while self._recent and now_s - self._recent[0].pts_s > contract.gap_max_s:
             self._recent.popleft()
-        self._due_s = {t.id: self._due_s.get(t.id, t.first_s) for t in tracks}
+        self._due_s = {t.id: self._due_s[t.id] for t in tracks if t.id in self._due_s}
         partner = min(
             (f for f in self._recent if now_s - f.pts_s >= contract.gap_min_s),
             key=lambda f: abs(now_s - f.pts_s - contract.gap_s),
@@ -57,11 +60,14 @@ class Pairer:
         pairs = []
         for track in tracks:
             # A track younger than the partner has not shown that its box fits there.
-            if not track.seen or track.first_s > partner.pts_s or now_s + slack_s < self._due_s[track.id]:
+            due_s = self._due_s.get(track.id, now_s)
+            if not track.seen or track.first_s > partner.pts_s or now_s + slack_s < due_s:
                 continue
             first, second = (cut(f.picture, track.box, contract.margin, contract.size) for f in (partner, frame))
             pairs.append(Pair(track.id, now_s, now_s - partner.pts_s, first, second, track.box, track.box.w))
-            self._due_s[track.id] = max(self._due_s[track.id] + self._every_s, now_s + self._every_s / 2)
+            due_s += self._every_s
+            # What a stall has cost is not made up for.
+            self._due_s[track.id] = due_s if due_s > now_s - slack_s else now_s + self._every_s
         return pairs
 
     def reset(self) -> None:

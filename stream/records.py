@@ -60,7 +60,8 @@ class Frame:
     ``pts_s`` is the source's own, monotonic presentation time; ``arrived_s`` the ``time.monotonic``
     at which the decoder delivered it; ``dropped`` how many frames the source has thrown away so far.
     ``epoch`` changes when the source starts anew (reconnect, new size, jump in time): nothing may
-    be paired or averaged across it.
+    be paired or averaged across it. ``before`` is the frame that the source decoded just before, also where
+    nobody took it: a machine that is too slow for every frame can still make pairs.
     """
 
     index: int
@@ -69,6 +70,7 @@ class Frame:
     arrived_s: float = 0.0
     dropped: int = 0
     epoch: int = 0
+    before: Frame | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0 or not np.isfinite(self.pts_s):

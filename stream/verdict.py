@@ -93,7 +93,9 @@ class Window:
         if not frame.follows(self._last):
             self.reset()
         elif self._last:
-            self._gaps_s.append(frame.pts_s - self._last.pts_s)
+            # What the source delivers counts, not what this machine had time for.
+            before = frame.before if frame.follows(frame.before) else self._last
+            self._gaps_s.append(frame.pts_s - (before or self._last).pts_s)
         self._last = frame
         known = {} if repeats else self._faces
         self._faces = {t.id: known.get(t.id) or _Evidence(frame.pts_s) for t in tracks}

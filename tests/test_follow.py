@@ -152,7 +152,7 @@ def test_a_new_face_is_found_beside_a_sure_one_within_the_search_time() -> None:
         _frame(1, _scene(100, 60), epoch=1),
         _frame(1, _scene(100, 60), pts_s=0.0),
         _frame(1, _scene(100, 60), pts_s=-1.0),
-        _frame(1, _scene(100, 60), pts_s=0.5),
+        _frame(1, _scene(100, 60), pts_s=1.1),
         _frame(1, cv2.resize(_scene(100, 60), (2 * W, 2 * H))),
     ],
     ids=["epoch", "same time", "backward", "gap", "size"],
@@ -163,6 +163,16 @@ def test_nothing_is_followed_across_a_break(second: Frame) -> None:
     follower(_frame(0, _scene(100, 60)))
     follower(second)
     assert detector.searches == [0, 1] and detector.looks == 0
+
+
+def test_across_a_gap_a_known_face_is_looked_for_where_it_was() -> None:
+    detector = _Scripted(Box.square(140, 100, SIDE))
+    follower = Follower(detector)
+    follower(_frame(0, _scene(100, 60)))
+    detector.boxes = [Box.square(150, 100, SIDE)]
+    found = follower(_frame(1, _scene(110, 60), pts_s=0.2))
+    assert detector.searches == [0] and detector.looks == 1
+    assert found[0].box == Box.square(150, 100, SIDE)  # the detection as it is: no flow says where the mean lies
 
 
 def test_reset_searches_the_next_frame_whole() -> None:

@@ -92,6 +92,8 @@ def test_the_latest_frame_wins_and_the_others_are_counted() -> None:
         frame = source.next_frame(JOIN_S)
         assert frame is not None
         assert (frame.index, frame.pts_s, frame.dropped, source.status.dropped) == (3, 0.75, 3, 3)
+        # the one before it comes along, though nobody took it, and holds on to no other
+        assert frame.before is not None and (frame.before.index, frame.before.before) == (2, None)
         assert source.next_frame(0.0) is None
 
 

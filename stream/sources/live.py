@@ -54,6 +54,7 @@ class LiveSource:
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._slot: Frame | None = None
+        self._newest: Frame | None = None
         self._status = Status(Phase.CONNECTING)
         self._failure: FlowtellError | None = None
         self._timeline = Timeline(from_zero=not ends)
@@ -142,7 +143,8 @@ class LiveSource:
         anew = was.phase is not Phase.RUNNING
         with self._changed:
             dropped = was.dropped + (self._slot is not None)
-            self._slot = Frame(was.frames, pts_s, sample.picture, now_s, dropped, self._timeline.epoch)
+            frame = Frame(was.frames, pts_s, sample.picture, now_s, dropped, self._timeline.epoch)
+            self._slot, self._newest = replace(frame, before=self._newest), frame
             self._tell(
                 phase=Phase.RUNNING,
                 connections=was.connections + anew,
