@@ -74,10 +74,12 @@ def watch(cameras: Sequence[Camera], options: WatchOptions, say: Say) -> int:
     model = Model(options.model, options.device, use_threads(len(cameras)))
     say(f"device: {model.device} ({model.why})")
     sources = [open_source(camera.uri, camera.options) for camera in cameras]
-    score, news = share(model, len(cameras)), _News(say)
+    score = share(model, len(cameras))
+    outputs = _Outputs(cameras, [source.live for source in sources], options, model)
+    news = _News(say, outputs)
     try:
         with ExitStack() as closing:
-            outputs = news.outputs = _Outputs(cameras, [source.live for source in sources], options, model, closing)
+            outputs.start(closing)
             loops = news.loops = [
                 LiveLoop(
                     camera.name,
@@ -146,20 +148,22 @@ class _Outputs:
         live: Sequence[bool],
         options: WatchOptions,
         model: Model,
-        closing: ExitStack,
     ) -> None:
-        told: list[Background[Sequence[Record]]] = []
+        self.records: list[Background[Sequence[Record]]] = []
         if options.json is not None:
-            told.append(Background(JsonLines(options.json), any(live), room=1000))
+            self.records.append(Background(JsonLines(options.json), any(live), room=1000))
         if options.json != "-":
-            told.append(Background(Console(several=len(cameras) > 1), any(live), room=1000))
-        recordings: dict[str, Background[Look]] = {
+            self.records.append(Background(Console(several=len(cameras) > 1), any(live), room=1000))
+        self.recordings: dict[str, Background[Look]] = {
             camera.name: Background(Recording(camera.record, model.contract.thresholds), camera_live, room=16)
             for camera, camera_live in zip(cameras, live, strict=True)
             if camera.record is not None
         }
-        self.records = [closing.enter_context(sink) for sink in told]
-        self.recordings = {name: closing.enter_context(sink) for name, sink in recordings.items()}
+
+    def start(self, closing: ExitStack) -> None:
+        """Let them write until ``closing`` ends."""
+        for sink in self._all():
+            closing.enter_context(sink)
 
     def teller(self, camera: Camera) -> Callable[[Look], None]:
         """What the camera's loop calls with every look."""
@@ -189,10 +193,10 @@ class _Outputs:
 class _News:
     """What went wrong, told once each; ``code`` is the exit code of the first."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, outputs: _Outputs) -> None:
         self.say = say
         self.code = 0
-        self.outputs: _Outputs
+        self.outputs = outputs
         self.loops: list[LiveLoop] = []
         self._told: set[str] = set()
 
