@@ -55,11 +55,16 @@ def real_images(
     else:
         opened = open_store(store)
         refuse_other(opened.contract, contract, str(store))
-        # Round and round over the clips, a later pair of each every time.
-        turns = range(-(-count // len(opened.clips)))
-        pairs = [
-            clip.pair(turn * clip.pairs // len(turns)) for turn in turns for clip in opened.clips if turn < clip.pairs
-        ][:count]
+        # As many of each clip, evenly over it, and one of every clip before the second of any.
+        each = -(-count // len(opened.clips))
+        chosen = [np.linspace(0, c.pairs - 1, min(each, c.pairs)).round().astype(int) for c in opened.clips]
+        turns = [
+            (clip, int(at[turn]))
+            for turn in range(each)
+            for clip, at in zip(opened.clips, chosen, strict=True)
+            if turn < len(at)
+        ]
+        pairs = [clip.pair(index) for clip, index in turns[:count]]
     return np.stack([fuse(pair, contract, flow) for pair in pairs])
 
 
