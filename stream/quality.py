@@ -39,7 +39,8 @@ def quality(crop: Image, margin: float) -> Quality:
     """
     edge = round(crop.shape[0] * margin / (1 + 2 * margin))
     gray = cv2.cvtColor(crop[edge : crop.shape[0] - edge, edge : crop.shape[1] - edge], cv2.COLOR_BGR2GRAY)
-    face = np.asarray(cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    how = cv2.INTER_AREA if gray.shape[0] > _SIDE else cv2.INTER_LINEAR  # enlarging by area draws steps
+    face = np.asarray(cv2.resize(gray, (_SIDE, _SIDE), interpolation=how), np.float32)
     steep, less_steep = _gradient(face), _gradient(cv2.GaussianBlur(face, (0, 0), _REBLUR))
     edges = steep >= _rank(steep, _STRONG)
     ratio = _rank(steep[edges] / np.maximum(less_steep[edges], 1e-3), 0.5)
