@@ -87,3 +87,37 @@ def flow(
     file = train_flow(images, out, options, lambda line: said.print(line, markup=False, highlight=False), device)
     Console(soft_wrap=True).print(str(file), markup=False, highlight=False)
     return 0
+
+
+def shards(
+    store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: int = 0, workers: int = 2
+) -> int:
+    """Write a pair store as sharded tars, which 'train fit --set data=train.shards:samples' reads.
+
+    Parameters
+    ----------
+    store
+        A store of 'train prepare'.
+    out
+        The folder to make, or to go on with.
+    split
+        A folder of 'train split' or 'train manifest --split'; by identity, 70/20/10, otherwise.
+    per_shard
+        Pairs of one file.
+    """
+    from .parts import store_parts  # noqa: PLC0415
+    from .shards import write_shards  # noqa: PLC0415
+    from .store import open_store  # noqa: PLC0415
+
+    opened = open_store(store)
+    said = Console(stderr=True, soft_wrap=True)
+    made = write_shards(
+        store_parts(opened, split, seed),
+        opened.contract,
+        out,
+        per_shard,
+        workers,
+        lambda name, total: said.print(f"{name} of {total}", markup=False, highlight=False),
+    )
+    said.print(f"{made} record files written to {out}", markup=False, highlight=False)
+    return 0

@@ -110,11 +110,9 @@ def _ff(root: Path, compression: str) -> Found:
         for path in _videos(root / "manipulated_sequences" / method / compression / "videos"):
             clips.append(_clip(root, path, True, method, _two(path, "_"), path.stem.split("_")[0]))
     if not any(c.fake for c in clips) or all(c.fake for c in clips):
-        others = sorted(
-            f"{p.parent.parent.relative_to(root).as_posix()} ({len(_videos(p))} videos)"
-            for p in (*root.glob("original_sequences/youtube/*/videos"), *root.glob("manipulated_sequences/*/*/videos"))
-            if _videos(p)
-        )
+        places = [*root.glob("original_sequences/youtube/*/videos"), *root.glob("manipulated_sequences/*/*/videos")]
+        counts = {c: sum(len(_videos(p)) for p in places if p.parent.name == c) for c in get_args(Compression)}
+        others = [f"{count} videos of {c}" for c, count in counts.items() if count]
         raise DataError(
             f"{root} lacks FaceForensics++ videos of compression {compression}: looked for "
             f"original_sequences/youtube/{compression}/videos/NNN.mp4 and manipulated_sequences/"

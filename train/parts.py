@@ -15,6 +15,7 @@ from . import runs
 from .dataset import Samples, StoreSamples
 from .manifest import check_both, read_manifest
 from .recipe import Recipe
+from .shards import open_shards
 from .split import refuse_shared, split
 from .store import Store, StoredClip, is_store, open_store, refuse_other
 
@@ -87,6 +88,12 @@ def _by_identity(store: Store, recipe: Recipe) -> dict[str, list[StoredClip]]:
     return {name: [stored[clip.name] for clip in part] for name, part in parts.items()}
 
 
+def store_parts(store: Store, folder: Path | None = None, seed: int = 0) -> dict[str, list[StoredClip]]:
+    """The clips of a store by part: a folder of manifests, or 70/20/10 by identity. Raises as ``open_parts``."""
+    recipe = Recipe(seed=seed, valid_share=0.2, test_share=0.1)
+    return _from_folder(store, folder) if folder else _by_identity(store, recipe)
+
+
 def _from_folder(store: Store, folder: Path) -> dict[str, list[StoredClip]]:
     # By where the videos lie: a manifest in another folder names them differently.
     stored = {s.clip.path: s for s in store.clips}
@@ -110,7 +117,11 @@ def _made_parts(source: Path, recipe: Recipe) -> Parts:
         raise UsageError(f"the recipe's data {recipe.data!r} cannot be imported: {error}") from error
     if make is None:
         raise UsageError(f"the recipe's data must be store, synthetic or module:function, not {recipe.data!r}")
-    base = open_store(source).contract if is_store(source) else Contract()
+    base = Contract()
+    if is_store(source):
+        base = open_store(source).contract
+    elif (source / "shards.json").is_file():
+        base = open_shards(source, "train")[1]
     contract = pin_flow(recipe.make_contract(base), source)
     train, valid = (cast(Samples, make(source, contract, part, recipe)) for part in ("train", "valid"))
     for name, samples in (("train", train), ("valid", valid)):
