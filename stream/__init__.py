@@ -10,6 +10,9 @@ with stream.open_source("0") as source:            # a webcam, an RTSP address, 
 
 from __future__ import annotations
 
+# Before cv2, whose wheel brings X libraries of the same names: PyAV's screen grabber crashes with those.
+import av  # noqa: F401
+
 from .check import FileVerdict, TrackVerdict, check_file
 from .contract import Contract, Thresholds
 from .errors import FlowtellError

@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -65,11 +66,13 @@ def how_to_grab(region: Region | None, fps: float, platform: str, environment: M
     if region:
         options["video_size"] = f"{region.w}x{region.h}"
         display += f"+{region.x},{region.y}"
-    return Grab("x11grab", display, options | {"draw_mouse": "0"})
+    # with draw_mouse=0, x11grab never notices that the display is gone and gives its last picture for ever
+    return Grab("x11grab", display, options | {"draw_mouse": "1"})
 
 
 def screen_samples(region: Region | None, options: SourceOptions, closed: threading.Event) -> Samples:
     """The desktop's pictures. Raises SourceNotFound or SourceRefused where it cannot be grabbed."""
+    _check_libraries()
     grab = how_to_grab(region, options.fps or 25.0, sys.platform, os.environ)
     what = f"screen region {region.w}x{region.h}+{region.x}+{region.y}" if region else "the screen"
     came = False
@@ -83,6 +86,16 @@ def screen_samples(region: Region | None, options: SourceOptions, closed: thread
         if came:
             raise SourceBroken(f"{what} gives no more pictures: is the display still there?") from error
         raise SourceNotFound(f"{what} cannot be grabbed: check DISPLAY, and that the region lies inside") from error
+
+
+def _check_libraries() -> None:
+    """Refuse where grabbing would crash the process: OpenCV's and PyAV's wheels share X libraries by file name.
+
+    Whichever is imported first gives its own to both, and PyAV's x11grab crashes with OpenCV's.
+    """
+    maps = Path("/proc/self/maps")
+    if maps.exists() and re.search(r"opencv[\w-]*\.libs/libxcb-shm", maps.read_text(errors="replace")):
+        raise SourceRefused("the screen cannot be grabbed once cv2 was imported before av: import stream first")
 
 
 def _cropped(sample: Sample, region: Region | None) -> Sample:

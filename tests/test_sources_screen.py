@@ -1,0 +1,158 @@
+"""The screen as a source: regions, what is opened on which system, and a real grab of a virtual display."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from stream.errors import SourceNotFound, SourceRefused, UsageError
+from stream.sources import LiveSource, Phase, SourceOptions, open_source
+from stream.sources.screen import Region, how_to_grab, parse_region
+
+
+def test_a_region_is_width_height_and_place() -> None:
+    assert parse_region("640x480+10+20") == Region(640, 480, 10, 20)
+    assert parse_region("") is None
+
+
+@pytest.mark.parametrize("text", ["640x480", "640x480+1", "ax480+1+1", "8x480+0+0", "640x480-10+0", "full"])
+def test_what_is_no_region_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(UsageError, match=r"write screen:WIDTHxHEIGHT\+X\+Y"):
+        open_source(f"screen:{text}")
+
+
+def test_linux_grabs_a_region_of_the_display() -> None:
+    grab = how_to_grab(Region(640, 480, 10, 20), 25, "linux", {"DISPLAY": ":5"})
+    assert (grab.format, grab.file) == ("x11grab", ":5+10,20")
+    assert grab.options == {"framerate": "25", "video_size": "640x480", "draw_mouse": "1"}
+
+
+def test_windows_grabs_a_region_by_offset() -> None:
+    grab = how_to_grab(Region(640, 480, 10, 20), 25, "win32", {})
+    assert (grab.format, grab.file) == ("gdigrab", "desktop")
+    assert grab.options["video_size"] == "640x480"
+    assert (grab.options["offset_x"], grab.options["offset_y"]) == ("10", "20")
+
+
+def test_macos_grabs_the_whole_screen_and_crops() -> None:
+    grab = how_to_grab(Region(640, 480, 10, 20), 25, "darwin", {})
+    assert (grab.format, grab.crop) == ("avfoundation", Region(640, 480, 10, 20))
+
+
+def test_without_a_display_it_says_so() -> None:
+    with pytest.raises(SourceNotFound, match="DISPLAY is not set"):
+        how_to_grab(None, 25, "linux", {})
+
+
+def test_on_wayland_it_refuses_rather_than_to_watch_a_black_picture() -> None:
+    with pytest.raises(SourceRefused, match="Wayland"):
+        how_to_grab(None, 25, "linux", {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"})
+
+
+# A clip playing in a window that fills the display: frame i is gray 30 + 10 * (i % 20), as in tests/clips.py.
+PLAYER = """
+import itertools, cv2, numpy as np
+for i in itertools.count():
+    cv2.imshow("clip", np.full((480, 640, 3), 30 + 10 * (i % 20), np.uint8))
+    cv2.waitKey(40)
+    if i == 3:
+        print("PLAYING", flush=True)
+"""
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+    """A virtual display of 640 x 480."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("needs Xvfb (Debian's xvfb)")
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout
+    name = f":{server.stdout.readline().strip()}"
+    monkeypatch.setenv("DISPLAY", name)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    yield server
+    server.kill()
+    server.communicate()
+
+
+@pytest.fixture
+def playing(display: subprocess.Popen[str]) -> Iterator[None]:
+    """The virtual display with a clip playing all over it."""
+    player = subprocess.Popen(
+        [sys.executable, "-c", PLAYER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert player.stdout
+    assert player.stdout.readline() == "PLAYING\n"
+    yield
+    player.kill()
+    player.communicate()
+
+
+def test_the_whole_screen_is_grabbed(display: subprocess.Popen[str]) -> None:
+    with open_source("screen") as source:
+        frame = source.next_frame(5.0)
+    assert frame is not None
+    assert (frame.picture.width, frame.picture.height) == (640, 480)
+    assert frame.picture.bgr()[:100, :100].max() == 0  # the mouse is in the middle
+
+
+def test_a_clip_that_plays_on_the_screen_is_watched_as_it_plays(playing: None) -> None:
+    with open_source("screen:200x100+20+20") as source:
+        frames = [f for f in (source.next_frame(5.0) for _ in range(40)) if f]
+    assert {(f.picture.width, f.picture.height) for f in frames} == {(200, 100)}
+    levels = [float(f.picture.bgr().mean()) for f in frames]
+    assert all((value - 30) % 10 == 0 for value in levels)
+    assert len(set(levels)) > 5
+
+
+def test_the_screen_is_grabbed_at_the_wanted_rate(display: subprocess.Popen[str]) -> None:
+    with open_source("screen", SourceOptions(fps=10)) as source:
+        frames = [f for f in (source.next_frame(5.0) for _ in range(5)) if f]
+    for a, b in pairwise(frames):
+        assert b.pts_s - a.pts_s == pytest.approx(0.1 * (b.index - a.index), abs=0.06)
+
+
+def test_a_display_that_goes_away_is_a_loss_and_no_crash(display: subprocess.Popen[str]) -> None:
+    with open_source("screen") as source:
+        assert source.next_frame(5.0) is not None
+        display.kill()
+        assert isinstance(source, LiveSource)
+        with source._changed:
+            assert source._changed.wait_for(lambda: source.status.phase is Phase.LOST, 10.0)
+        assert "check DISPLAY" in str(source.status.error) or "display still there" in str(source.status.error)
+
+
+def test_a_region_outside_of_the_screen_says_so(display: subprocess.Popen[str]) -> None:
+    with pytest.raises(SourceNotFound, match="lies inside"):
+        open_source("screen:320x240+600+400").__enter__()
+
+
+def test_a_display_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":4242")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(SourceNotFound, match="check DISPLAY"):
+        open_source("screen").__enter__()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X libraries")
+def test_after_cv2_was_imported_first_it_is_refused_instead_of_crashing(display: subprocess.Popen[str]) -> None:
+    program = "import cv2\nimport stream\nwith stream.open_source('screen') as source: print(source.next_frame(5))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "import stream first" in done.stderr or (done.returncode == 0 and "Frame" in done.stdout)
+
+
+def test_closing_ends_the_grab(display: subprocess.Popen[str]) -> None:
+    with open_source("screen") as source:
+        assert source.next_frame(5.0) is not None
+    assert not [t for t in threading.enumerate() if t.name == "capture screen"]
