@@ -108,7 +108,7 @@ def test_the_whole_screen_is_grabbed(display: subprocess.Popen[str]) -> None:
 
 
 def test_a_clip_that_plays_on_the_screen_is_watched_as_it_plays(playing: None) -> None:
-    with open_source("screen:200x100+20+20") as source:
+    with open_source("screen:200x100+100+300") as source:
         frames = [f for f in (source.next_frame(5.0) for _ in range(40)) if f]
     assert {(f.picture.width, f.picture.height) for f in frames} == {(200, 100)}
     levels = [float(f.picture.bgr().mean()) for f in frames]
