@@ -1,8 +1,8 @@
 """Has the face in a box become another one? Told from a small gray look at it and its surroundings, frame by frame.
 
 Two looks are compared by normalised correlation, which light falling on the whole scene does not change, at
-the best of a few small shifts, so that a quick head is no cut. On 17 minutes of unspliced clips this saw one
-jump cut that was there and one that was not; it sees 99 of 100 splices of two clips.
+the best of a few small shifts, so that a quick head is no cut. In 15 minutes of unspliced clips this saw the
+one jump cut that was there and three that were not (a hand before the lens, mostly); of splices it sees 99 in 100.
 """
 
 from __future__ import annotations

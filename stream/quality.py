@@ -43,7 +43,7 @@ def quality(crop: Image, margin: float) -> Quality:
     face = np.asarray(cv2.resize(gray, (_SIDE, _SIDE), interpolation=how), np.float32)
     steep, less_steep = _gradient(face), _gradient(cv2.GaussianBlur(face, (0, 0), _REBLUR))
     edges = steep >= _rank(steep, _STRONG)
-    ratio = _rank(steep[edges] / np.maximum(less_steep[edges], 1e-3), 0.5)
+    ratio = _rank(np.asarray(steep[edges] / np.maximum(less_steep[edges], 1e-3), np.float32), 0.5)
     blur = _REBLUR / np.sqrt(max(ratio * ratio - 1, 1e-4)) / _SIDE
     return Quality(float(blur), _rank(face, _STRONG))
 
