@@ -80,7 +80,9 @@ class VideoPicture:
     def __init__(self, frame: av.VideoFrame) -> None:
         # Hardware frames come down as nv12; one software format keeps the rest of the code single.
         self._frame = (
-            frame if frame.format.name in _PLANAR_420 or frame.format.is_rgb else frame.reformat(format="yuv420p")
+            frame
+            if frame.format.name in _PLANAR_420 or frame.format.is_rgb
+            else frame.reformat(format="yuv420p", threads=1)
         )
         self._bgr: NDArray[np.uint8] | None = None
         # The window and the recording ask on threads of their own, and PyAV hangs when two convert one frame at once.
@@ -137,7 +139,8 @@ class VideoPicture:
 
 
 def _to_bgr(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    # One thread: by default PyAV starts one for each core and picture, which costs more than most conversions.
+    return np.asarray(frame.to_ndarray(format="bgr24", threads=1), np.uint8)
 
 
 def _shrink(picture: NDArray[np.uint8], long_side: int) -> tuple[NDArray[np.uint8], float]:
