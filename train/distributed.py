@@ -40,11 +40,11 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         if self.momentum is None or self.running_mean is None or self.running_var is None:
             raise RuntimeError("WholeBatchNorm2d needs running statistics with a momentum")
-        x32 = x.float()
-        count = torch.full((1,), x.numel() / x.shape[1], device=x.device)
-        sums = cast(Tensor, _Sum.apply(torch.cat([x32.sum((0, 2, 3)), count])))
+        wide = x if x.dtype is torch.float64 else x.float()
+        count = wide.new_full((1,), x.numel() / x.shape[1])
+        sums = cast(Tensor, _Sum.apply(torch.cat([wide.sum((0, 2, 3)), count])))
         total, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-        centred = x32 - mean[:, None, None]
+        centred = wide - mean[:, None, None]
         # Twice over the data: the difference of large sums would cost the digits that the proof needs.
         variance = cast(Tensor, _Sum.apply(centred.square().sum((0, 2, 3)))) / total
         with torch.no_grad():

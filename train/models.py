@@ -40,7 +40,7 @@ class Network(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         # The permuted view is already in channels_last order, which the convolutions like best.
-        x = image.permute(0, 3, 1, 2).float() / 255
+        x = image.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
         logits: Tensor = self.body((x - self.mean) / self.std)
         return logits
 

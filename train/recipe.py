@@ -18,7 +18,7 @@ from .dataset import Balance
 FOLDER = Path(__file__).parent / "recipes"
 Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine", "onecycle"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 Best = Literal["auc", "accuracy", "loss"]
 
 

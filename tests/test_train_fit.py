@@ -1,0 +1,257 @@
+"""Training: the same curves from one process or two, the same result after a kill, a folder that explains itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trainset import SMALL, small_store
+
+from stream.contract import Contract
+from stream.errors import DataError, FlowtellError, UsageError
+from stream.records import Image
+from train.augment import Augment
+from train.fit import Setting, fit
+from train.manifest import write_manifest
+from train.models import load, read_checkpoint
+from train.recipe import Recipe, read_recipe
+from train.store import open_store
+
+ALONE = Setting("cpu", workers=0)
+TINY = Recipe(
+    name="tiny",
+    lr=0.005,
+    batch=8,
+    valid_batch=8,
+    epochs=2,
+    valid_share=0.34,
+    balance="pair",
+    augment=Augment(flip=0.5, noise=0.5),
+    checkpoint_steps=2,
+    epoch_samples=24,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    # Sums in another order would end in other digits.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_store(tmp_path_factory.mktemp("data") / "store")
+
+
+def apart(store: Path, out: Path, recipe: Recipe, processes: int = 1, kill_at: int = 0) -> int:
+    """Fit in processes of their own; the first one is killed with SIGKILL once it has taken step ``kill_at``."""
+    script = f"""
+import os, signal, torch
+from pathlib import Path
+from train.fit import Setting, fit
+from train.recipe import from_values
+torch.set_num_threads(1)
+def on_step(step, total, loss):
+    if step == {kill_at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), Setting("cpu", 0), on_step)
+"""
+    file = out.with_suffix(".py")
+    file.write_text(script)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *(torchrun if processes > 1 else []), str(file)]
+    root = str(Path(__file__).parents[1])
+    ran = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=300, check=False
+    )
+    return ran.returncode
+
+
+def rows(file: Path) -> list[dict[str, float]]:
+    with file.open() as text:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(text)]
+
+
+def test_a_run_learns_and_leaves_a_folder_that_explains_itself(store: Path, tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    judgement = fit(store, tmp_path, replace(TINY, epochs=5, lr=0.02), ALONE, on_epoch=seen.append)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "config.json",
+        "steps.csv",
+        "curves.csv",
+        "curves.png",
+        "last.pt",
+        "best.pt",
+        "evaluation.json",
+    }
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["recipe"]["name"] == "tiny"
+    assert config["contract"]["size"] == 32
+    assert config["parts"]["train"]["clips"] + config["parts"]["valid"]["clips"] == 12
+    assert config["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert set(config["environment"]) >= {"commit", "changed", "python"}
+    assert len(rows(tmp_path / "steps.csv")) == 15
+    assert rows(tmp_path / "curves.csv") == seen
+    assert seen[-1]["train_loss"] < seen[0]["train_loss"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert judgement["part"] == "valid"
+    assert (
+        judgement["clips"]["auc"]["value"]
+        == json.loads((tmp_path / "evaluation.json").read_text())["clips"]["auc"]["value"]
+    )
+    network, contract = load(tmp_path / "best.pt")
+    assert contract.trained_on.startswith("tiny: 4 real and 4 fake clips of 4 people")
+    assert contract.scores["valid_auc"] == max(row["valid_auc"] for row in seen)
+    assert not network.training
+
+
+def test_two_processes_give_the_loss_curve_of_one_with_the_same_batch(store: Path, tmp_path: Path) -> None:
+    # In double precision: so small a network on so small a batch multiplies a rounding error by 50 at every step,
+    # in one process as in two (weights moved by 1e-6 end 0.07 apart after four steps in single precision).
+    exact = replace(TINY, precision="64-true")
+    fit(store, tmp_path / "one", exact, ALONE)
+    assert apart(store, tmp_path / "two", exact, processes=2) == 0
+    one, two = ([row["loss"] for row in rows(tmp_path / name / "steps.csv")] for name in ("one", "two"))
+    assert len(one) == 6
+    assert two == pytest.approx(one, abs=1e-6)
+    for first, second in zip(*(rows(tmp_path / name / "curves.csv") for name in ("one", "two")), strict=True):
+        assert second["valid_loss"] == pytest.approx(first["valid_loss"], abs=1e-6)
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["processes"] == 2
+
+
+EVERYTHING = replace(TINY, optimizer="adamw", schedule="onecycle", ema=0.9, clip_norm=1.0, label_smoothing=0.1)
+
+
+@pytest.fixture(scope="module")
+def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unbroken run of everything that has a state."""
+    torch.set_num_threads(1)
+    fit(store, out := tmp_path_factory.mktemp("whole"), EVERYTHING, ALONE)
+    return out
+
+
+@pytest.mark.parametrize("kill_at", [1, 5])
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
+    store: Path, whole: Path, tmp_path: Path, kill_at: int
+) -> None:
+    killed = tmp_path / "killed"
+    assert apart(store, killed, EVERYTHING, kill_at=kill_at) == -signal.SIGKILL
+    # Before the first checkpoint nothing but the configuration is there; after step 5, that of step 4.
+    assert (killed / "last.pt").is_file() is (kill_at > 2)
+    fit(store, killed, EVERYTHING, ALONE)
+    for name in ("steps.csv", "curves.csv"):
+        assert (killed / name).read_text() == (whole / name).read_text()
+    there, here = (read_checkpoint(folder / "last.pt") for folder in (whole, killed))
+    for part in ("model", "raw"):
+        assert all(torch.equal(here[part][k], v) for k, v in there[part].items())
+
+
+def test_accumulating_gradients_takes_the_same_samples(store: Path, tmp_path: Path) -> None:
+    # Not the same losses: batch normalisation sees the smaller passes.
+    fit(store, tmp_path / "cut", replace(TINY, accumulate=2, epochs=1), ALONE)
+    steps = rows(tmp_path / "cut" / "steps.csv")
+    assert len(steps) == 3
+    assert all(0.1 < row["loss"] < 3 for row in steps)
+
+
+def test_frozen_children_do_not_learn_when_pretrained(store: Path, tmp_path: Path) -> None:
+    fit(store, tmp_path / "first", replace(TINY, epochs=1), ALONE)
+    weights = str(tmp_path / "first" / "best.pt")
+    fit(store, tmp_path / "next", replace(TINY, epochs=1, weights=weights, frozen_children=2), ALONE)
+    before, after = (load(tmp_path / name / "best.pt")[0].body for name in ("first", "next"))
+    assert torch.equal(before.get_parameter("conv1.weight"), after.get_parameter("conv1.weight"))
+    assert torch.equal(before.get_parameter("bn1.weight"), after.get_parameter("bn1.weight"))
+    assert not torch.equal(before.get_parameter("fc.weight"), after.get_parameter("fc.weight"))
+
+
+class Made:
+    """Samples made on the fly: bright is altered, dark is original."""
+
+    def __len__(self) -> int:
+        return 16
+
+    def sample(self, epoch: int, index: int) -> tuple[Image, int]:
+        label = index % 2
+        return np.full((32, 32, 3), 60 if label else 190, np.uint8), label
+
+
+def made(source: Path, contract: Contract, part: str, recipe: Recipe) -> Made:
+    assert (source, contract.size, recipe.options["mix"]) == (Path("anywhere"), 32, "b")
+    assert part in ("train", "valid")
+    return Made()
+
+
+def test_samples_may_be_made_on_the_fly_by_a_named_function(tmp_path: Path) -> None:
+    recipe = replace(TINY, data=f"{__name__}:made", contract={"size": 32}, options={"mix": "b"}, epoch_samples=0)
+    figures = fit(Path("anywhere"), tmp_path, recipe, Setting("cpu", workers=2))
+    assert figures["epoch"] == 2
+    assert len(rows(tmp_path / "steps.csv")) == 4
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_parts_can_come_from_a_split_folder(store: Path, tmp_path: Path) -> None:
+    clips = [s.clip for s in open_store(store).clips]
+    for clip in clips:
+        clip.path.touch()
+    try:
+        write_manifest(clips[:8], tmp_path / "train.csv")
+        write_manifest(clips[8:10], tmp_path / "valid.csv")
+        write_manifest(clips[10:], tmp_path / "test.csv")
+        judged = fit(store, tmp_path / "run", replace(TINY, epochs=1, test_share=0.1), replace(ALONE, split=tmp_path))
+    finally:
+        for clip in clips:
+            clip.path.unlink()
+    assert judged["part"] == "test"
+    assert [row["clip"] for row in judged["scores"]] == ["10.mp4", "11.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"batch": 1000}, "fewer than one batch of 1000"),
+        ({"batch": 7, "accumulate": 2}, "cannot be cut into 1 processes x 2"),
+        ({"valid_share": 0.01, "test_share": 0.01}, "holds no"),
+        ({"data": "nowhere:made"}, "cannot be imported"),
+        ({"data": "store2"}, "must be store, synthetic or module:function"),
+        ({"contract": {"size": 48}}, "another contract"),
+        ({"weights": "gone.pt"}, "no file gone.pt"),
+    ],
+)
+def test_what_cannot_work_is_one_clear_error_before_any_step(
+    store: Path, tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(FlowtellError, match=says):
+        fit(store, tmp_path / "run", replace(TINY, **change), ALONE)  # type: ignore[arg-type]
+    assert not (tmp_path / "run" / "steps.csv").exists()
+
+
+def test_another_run_in_the_folder_is_not_touched(store: Path, tmp_path: Path) -> None:
+    fit(store, tmp_path, replace(TINY, epochs=1), ALONE)
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(UsageError, match="holds a run with another recipe"):
+        fit(store, tmp_path, replace(TINY, epochs=1, lr=0.1), ALONE)
+    with pytest.raises(DataError, match="is no pair store"):
+        fit(tmp_path / "none", tmp_path, TINY, ALONE)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_stops_the_run(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(FlowtellError, match="no longer a number at step"):
+        fit(store, tmp_path, replace(TINY, lr=1e38), ALONE)
+
+
+def test_the_notebooks_recipe_runs_in_mixed_precision(store: Path, tmp_path: Path) -> None:
+    changes = ["weights=none", "batch=16", "epochs=1", "precision=bf16-mixed", "test_share=0.2"]
+    judged = fit(store, tmp_path, read_recipe("notebook-resnet18", changes), ALONE)
+    assert judged["part"] == "test"
+    assert 0 <= rows(tmp_path / "curves.csv")[0]["valid_soft_accuracy"] <= 100
+    assert load(tmp_path / "best.pt")[1].size == SMALL.size
