@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from stream.contract import KEY, Contract, Thresholds
-from stream.errors import DataError, ModelError
+from stream.errors import DataError, ModelError, UsageError
 
 from .metrics import ClipScores, Scores
 from .store import write_atomically
@@ -99,7 +99,12 @@ def choose_thresholds(
     real, fake: (N,) calibrated values of clips. Each rate holds by count, and also by a normal distribution of the
     logits: twenty clips cannot show two percent by counting. FAKE never begins below 0.5, REAL never above it; where
     the model is weak, the UNSURE band between them is wide.
+
+    Raises:
+        UsageError: a rate outside [0, 0.5].
     """
+    if not (0 <= false_rate <= 0.5 and 0 <= missed_rate <= 0.5):
+        raise UsageError(f"the rates of wrong calls must lie between 0 and 0.5, not {false_rate} and {missed_rate}")
     high = max(0.5, _beyond(real, false_rate))
     low = 1 - max(0.5, _beyond(1 - fake, missed_rate))
     fake_enter = min(1.0, math.ceil(high * 1000) / 1000)
@@ -120,7 +125,8 @@ def _beyond(values: Scores, rate: float) -> float:
         return counted
     logits = logit(values)
     spread = NormalDist(float(logits.mean()), max(1e-6, float(logits.std(ddof=1))))
-    return max(counted, float(sigmoid(np.array(spread.inv_cdf(1 - rate)))))
+    # A normal distribution reaches every value at times: where none is allowed, one in a thousand is.
+    return max(counted, float(sigmoid(np.array(spread.inv_cdf(1 - max(rate, 1e-3))))))
 
 
 def read_graph(file: Path) -> tuple[onnx.ModelProto, Contract]:
