@@ -83,7 +83,7 @@ class Follower:
     """The faces of every frame at the cost of a few; itself a face detector. One instance per source.
 
     detector: finds faces in whole pictures and near a box. cadence: when it runs.
-    long_side: faces are followed in a gray picture of at most this length.
+    long_side: faces are followed in every n-th pixel, so that the picture is at most this long.
     """
 
     def __init__(self, detector: Finder, cadence: Cadence | None = None, long_side: int = 400) -> None:
@@ -95,7 +95,9 @@ class Follower:
 
     def __call__(self, frame: Frame) -> list[Face]:
         """The faces of one frame, each in the canonical box; those not yet sure only where the detector saw them."""
-        gray, factor = frame.picture.gray(self._long_side)
+        picture = frame.picture
+        gray = picture.samples(0, 0, picture.width, picture.height, self._long_side)
+        factor = float(-(-max(picture.width, picture.height) // self._long_side))
         before, now_s = self._before, frame.pts_s
         size = (frame.picture.width, frame.picture.height)
         if (

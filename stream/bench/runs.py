@@ -133,7 +133,8 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
         grid.add_column(head, justify="left" if k == 0 else "right")
     for row in rows:
         grid.add_row(*["-" if cell is None else str(cell) for cell in row])
-    Console(stderr=True).print(grid)
+    console = Console(stderr=True)
+    console.print(grid, width=None if console.is_terminal else 120)
 
 
 def report(figures: Figures, out: Path | None) -> None:
