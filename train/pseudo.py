@@ -100,7 +100,7 @@ def draw_mask(rng: Rng, part: str = "any") -> Mask:
     for _ in range(2):
         k = int(rng.integers(1, 6)) * 2 + 1
         mask = np.asarray(cv2.GaussianBlur(mask, (k, k), 0), np.float32)
-    return np.asarray(mask * rng.choice([0.4, 0.7, 1.0, 1.0, 1.0, 1.0]), np.float32)
+    return np.asarray(mask * rng.choice([0.6, 0.8, 1.0, 1.0, 1.0, 1.0]), np.float32)
 
 
 def place_mask(mask: Mask, face: Matrix, side: int) -> Mask:
@@ -170,11 +170,11 @@ def sharpen(image: Image, amount: float, sigma: float = 1.2) -> Image:
 def texture(frames: Frames, rng: Rng) -> Frames:
     """What a generator's decoder leaves: lost detail, smoothed skin, over-sharpening, a faint grid, denoising."""
     kind = rng.choice(["resample", "smooth", "sharpen", "grid", "both"], p=[0.35, 0.2, 0.15, 0.1, 0.2])
-    factor, amount = rng.uniform(1.3, 3.2), rng.uniform(0.4, 1.5)
-    sigma, reach = rng.uniform(12, 45), int(rng.choice([5, 7, 9]))
+    factor, amount = rng.uniform(1.7, 4.0), rng.uniform(0.8, 2.2)
+    sigma, reach = rng.uniform(25, 70), int(rng.choice([5, 7, 9]))
     seed = int(rng.integers(2**31))
     phase = int(rng.choice([2, 4, 8]))
-    gain = rng.uniform(1.5, 5.0)
+    gain = rng.uniform(3.0, 9.0)
     out = []
     for frame in frames:
         image, own = frame, np.random.default_rng(seed)
@@ -228,13 +228,13 @@ def self_blend(shot: Shot, rng: Rng) -> tuple[Frames, Frames]:
     """A face blended onto itself; returns (fake, its real partner, which carries the target's own colour change)."""
     mask, faces = draw_mask(rng), face_frames(shot.landmarks)
     side, count = shot.frames.shape[1], len(shot.frames)
-    zoom, turn = rng.uniform(0.95, 1.05), rng.uniform(-2.5, 2.5)
-    offsets = drift(rng, count, 0.012)
+    zoom, turn = rng.uniform(0.93, 1.07), rng.uniform(-4, 4)
+    offsets = drift(rng, count, 0.018)
     inner, outer = shot.frames, shot.frames
     change = rng.choice(["tone", "texture", "both"], p=[0.3, 0.3, 0.4])
     swap_roles = rng.random() < 0.3
     if change in ("tone", "both"):
-        tone = Tone.draw(rng, rng.uniform(0.3, 1.0))
+        tone = Tone.draw(rng, rng.uniform(0.6, 1.3))
         toned = np.stack([tone(f) for f in shot.frames])
         inner, outer = (inner, toned) if swap_roles else (toned, outer)
     if change in ("texture", "both"):
@@ -310,8 +310,8 @@ def lips(shot: Shot, other: Shot, rng: Rng) -> Frames:
     mask = draw_mask(rng, str(rng.choice(["mouth", "lower"])))
     targets, sources = face_frames(shot.landmarks), face_frames(other.landmarks)
     side = shot.frames.shape[1]
-    factor = rng.uniform(1.3, 3.0)
-    tone = Tone.draw(rng, 0.25)
+    factor = rng.uniform(1.6, 4.0)
+    tone = Tone.draw(rng, 0.35)
     seed = int(rng.integers(2**31))
     offsets = drift(rng, len(shot.frames), 0.006)
     out = []
@@ -331,17 +331,9 @@ def lips(shot: Shot, other: Shot, rng: Rng) -> Frames:
 
 def repaint(shot: Shot, rng: Rng) -> Frames:
     """A whole head as a generator paints it: texture lost inside the head only, or a still brought to motion."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.25:
         still = Shot(texture(shot.frames[:1], rng), shot.landmarks[:1], shot.face_px)
-        moved = animate(
-            Shot(
-                np.repeat(still.frames, len(shot.frames), 0),
-                np.repeat(still.landmarks, len(shot.frames), 0),
-                shot.face_px,
-            ),
-            rng,
-        )
-        return moved.frames[: len(shot.frames)]
+        return animate(still, rng).frames[: len(shot.frames)]
     painted = texture(shot.frames, rng)
     mask, faces = draw_mask(rng, "face"), face_frames(shot.landmarks)
     side = shot.frames.shape[1]

@@ -28,7 +28,7 @@ class Mix:
     stills: float = 0.35
     deepfakes: float = 0.15
     degraded: float = 0.6
-    methods: tuple[float, ...] = (0.35, 0.3, 0.2, 0.15)
+    methods: tuple[float, ...] = (0.3, 0.35, 0.2, 0.15)
 
 
 class Synthetic:
