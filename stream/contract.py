@@ -107,6 +107,11 @@ class Contract:
         """Channels of the network's input."""
         return CHANNELS[self.input]
 
+    @property
+    def two_way(self) -> bool:
+        """Whether every mean P(fake) is either real or fake: the thresholds leave nothing undecided in between."""
+        return self.thresholds.real_enter == self.thresholds.fake_enter
+
     def to_json(self) -> str:
         """The one JSON value that travels with a model."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
+from tiny import tiny_model
+from trainset import portrait_video
 
-from stream.contract import Contract
+from stream.commands.check import check
+from stream.contract import FARNEBACK, Contract
 from stream.errors import UsageError
 from train.models import build, freeze
 from train.pwcnet import parameters
@@ -57,3 +63,22 @@ def test_softmax_and_cross_entropy_are_the_notebooks_sigmoid_and_binary_cross_en
 def test_pictures_too_small_to_halve_five_times_are_refused() -> None:
     with pytest.raises(UsageError, match="31 px is less than 32"):
         Vgg16Flat(3, 31)
+
+
+@pytest.mark.parametrize(("bright", "word"), [(False, "Original"), (True, "Fake")])
+def test_check_prints_the_clips_mean_and_original_or_fake(
+    bright: bool, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contract = read_recipe("pwcnet-vgg16").make_contract(Contract())
+    # The words come from the thresholds; Farneback stands in for the learned flow, a mean of bytes for the network.
+    contract = replace(contract, flow_method="farneback", flow_options=dict(FARNEBACK))
+    if bright:
+        contract = replace(contract, input="rgb")  # a portrait is brighter than its drawn flow
+        contract = replace(contract, thresholds=replace(contract.thresholds, **dict.fromkeys(_THRESHOLDS, 0.1)))
+    model = tiny_model(tmp_path / "m.onnx", contract)
+    assert check(portrait_video(tmp_path / "v.mp4"), model=model) == 0
+    out = capsys.readouterr().out
+    assert word in out and "0." in out and "REAL" not in out and "FAKE" not in out
+
+
+_THRESHOLDS = ("fake_enter", "fake_leave", "real_enter", "real_leave")

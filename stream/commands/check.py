@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from stream.check import FileVerdict, check_file
+from stream.contract import Contract
 from stream.downloads import face_model_file
 from stream.errors import FlowtellError, NoFaceError, OutputError, UsageError
 from stream.faces import find_faces
@@ -22,6 +23,7 @@ from stream.scoring import RATE_HZ
 
 from .options import Device, FaceModel, ModelFile
 
+_TWO_WAY = {State.REAL: "Original", State.FAKE: "Fake"}
 _COLOURS = {State.REAL: "green", State.FAKE: "red", State.UNSURE: "yellow"}
 
 
@@ -62,7 +64,7 @@ def check(
                 told = check_file(
                     file, network, find_faces(detector), None if every_pair else RATE_HZ, _advance(bar, task)
                 )
-                _tell(told, json, table)
+                _tell(told, json, table, network.contract)
                 if told.p_fake is None:
                     raise NoFaceError(f"{file}: no face could be scored ({told.reason})")
             except (OutputError, BrokenPipeError):
@@ -98,10 +100,12 @@ def _table() -> Table:
     return table
 
 
-def _tell(told: FileVerdict, json: bool, table: Table) -> None:
+def _tell(told: FileVerdict, json: bool, table: Table, contract: Contract) -> None:
     if json:
         print(json_format.dumps(asdict(told)), flush=True)
         return
     p_fake = "-" if told.p_fake is None else f"{told.p_fake:.3f}"
-    verdict = f"[{_COLOURS[told.verdict]}]{told.verdict}[/]"
+    # A network without an undecided band answers as the published notebooks did.
+    word = _TWO_WAY.get(told.verdict, told.verdict) if contract.two_way else told.verdict
+    verdict = f"[{_COLOURS[told.verdict]}]{word}[/]"
     table.add_row(told.file, verdict, p_fake, str(told.pairs), str(len(told.tracks)), told.reason or "")
