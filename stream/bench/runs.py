@@ -134,7 +134,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
     for row in rows:
         grid.add_row(*["-" if cell is None else str(cell) for cell in row])
     console = Console(stderr=True)
-    console.print(grid, width=None if console.is_terminal else 120)
+    (console if console.is_terminal else Console(stderr=True, width=120)).print(grid)
 
 
 def report(figures: Figures, out: Path | None) -> None:
