@@ -36,12 +36,14 @@ class Clip:
         return self.label == "fake"
 
 
-def read_manifest(source: Path, *, only: str = "", need_both: bool = True) -> list[Clip]:
+def read_manifest(source: Path, *, only: str = "", need_both: bool = True, need_files: bool = True) -> list[Clip]:
     """The clips of a CSV file (columns path,label,method,identity,pair; others are ignored) or of real/ and fake/.
 
     Paths are relative to the CSV's folder. Several identities of one clip are separated by ``|`` or ``;``. A clip
     without an identity is its own; in folders the identity is the file's name without suffix. ``only`` takes the
     clips alone whose path in the manifest starts with it.
+
+    ``need_files``: the videos themselves must be there; a store's parts can be told without them.
 
     Raises:
         DataError: no such manifest, columns or files missing, unknown labels, no clips (with ``need_both``:
@@ -50,7 +52,7 @@ def read_manifest(source: Path, *, only: str = "", need_both: bool = True) -> li
     if source.is_dir():
         clips = _from_folders(source)
     elif source.is_file():
-        clips = _from_csv(source)
+        clips = _from_csv(source, need_files)
     else:
         raise DataError(f"no manifest {source}: give a CSV file or a folder with real/ and fake/")
     clips = [clip for clip in clips if clip.name.startswith(only)]
@@ -83,7 +85,7 @@ def write_manifest(clips: Iterable[Clip], out: Path) -> None:
             rows.writerow([shown.as_posix(), clip.label, clip.method, "|".join(clip.identities), clip.pair])
 
 
-def _from_csv(source: Path) -> list[Clip]:
+def _from_csv(source: Path, need_files: bool) -> list[Clip]:
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -96,7 +98,7 @@ def _from_csv(source: Path) -> list[Clip]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{source} lists {twice} twice: each clip once")
-    absent = [clip.name for clip in clips if not clip.path.is_file()]
+    absent = [clip.name for clip in clips if need_files and not clip.path.is_file()]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise DataError(f"{source} lists files that are not there: {absent[0]}{more}; paths start at {source.parent}")

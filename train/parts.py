@@ -101,7 +101,7 @@ def _from_folder(store: Store, folder: Path) -> dict[str, list[StoredClip]]:
     for name in ("train", "valid", "test"):
         file = folder / f"{name}.csv"
         if file.is_file():
-            clips = read_manifest(file)
+            clips = read_manifest(file, need_files=False)  # the store may have come here without the videos
             parts[name] = [stored[path] for c in clips if (path := c.path.resolve()) in stored]
         elif name != "test":
             raise DataError(f"{folder} holds no {name}.csv: make the parts with 'flowtell train split'")
