@@ -14,7 +14,8 @@ from trainset import SMALL, small_store
 
 from stream.errors import DataError
 from train.augment import Augment
-from train.shards import Packed, Reader, ShardSamples, ShardStream, open_shards, read_shard, write_shards
+from train.shard_stream import Reader, ShardSamples, ShardStream
+from train.shards import Packed, open_shards, read_shard, write_shards
 from train.store import open_store
 
 RGB = replace(SMALL, input="rgb")
@@ -29,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shards(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 pairs of 12 clips: 40 to train in 4 shards, 8 to validate in one."""
     clips, out = open_store(store).clips, tmp_path_factory.mktemp("shards")
-    assert write_shards({"train": clips[:10], "valid": clips[10:]}, SMALL, out, per_shard=10) == 5
+    assert write_shards({"train": clips[:10], "valid": clips[10:]}, SMALL, out, per_shard=10, workers=2) == 5
     return out
 
 
@@ -91,12 +92,12 @@ def test_more_readers_than_shards_is_one_clear_error(shards: Path) -> None:
 
 def test_an_interrupted_writing_goes_on_with_what_is_missing(store: Path, tmp_path: Path) -> None:
     clips = open_store(store).clips
-    write_shards({"train": clips}, SMALL, tmp_path, per_shard=20)
+    write_shards({"train": clips}, SMALL, tmp_path, per_shard=20, workers=1)
     before = (tmp_path / "train-00000.tar").read_bytes()
     (tmp_path / "train-00001.json").unlink()
     with pytest.raises(DataError, match=r"lacks train-00001.tar of 3"):
         open_shards(tmp_path, "train")
-    assert write_shards({"train": clips}, SMALL, tmp_path, per_shard=20) == 1
+    assert write_shards({"train": clips}, SMALL, tmp_path, per_shard=20, workers=1) == 1
     assert (tmp_path / "train-00000.tar").read_bytes() == before
 
 

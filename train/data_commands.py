@@ -92,7 +92,7 @@ def flow(
 def shards(
     store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: int = 0, workers: int = 2
 ) -> int:
-    """Write a pair store as sharded tars, which 'train fit --set data=train.shards:samples' reads.
+    """Write a pair store as sharded tars, which 'train fit --set data=train.shard_stream:samples' reads.
 
     Parameters
     ----------

@@ -5,8 +5,7 @@ OUT holds ``shards.json`` (format, contract, parts and their shards), ``PART-000
 (lossless) and ``KEY.json``. The pairs of a part are dealt to its shards at random, so that each shard alone is a
 fair sample; each tar appears whole or not at all, and an interrupted writing goes on where it was.
 
-They are read as a shuffled stream, each shard by one worker of one process (``ShardStream``), or by number for
-``train fit`` (``data = "train.shards:samples"``): nearby numbers lie in the same few shards.
+``train.shard_stream`` reads them.
 """
 
 from __future__ import annotations
@@ -19,28 +18,20 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from torch.utils.data import IterableDataset, get_worker_info
 
 from stream.contract import Contract
 from stream.errors import DataError, OutputError
-from stream.flows import FlowFunction, flow_function
-from stream.fusion import fuse
 from stream.records import Box, Image, Pair
 
-from .augment import Augment, augment
-from .dataset import ALTERED, ORIGINAL
-from .recipe import Recipe
-from .store import StoredClip, refuse_other, write_atomically
+from .store import StoredClip, write_atomically
 
 FORMAT = 1
-NEARBY = 4
-"""Shards that are mixed with one another when samples are asked for by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +83,13 @@ def write_shards(
         raise DataError(f"{out} holds record files of another store, contract or size: give another folder")
     if not file.is_file():
         write_atomically(file, lambda to: to.write(json.dumps(about, indent=1).encode()))
-    todo = [task for task in tasks if not _index_file(task.file).is_file()]
+    todo = [task for task in tasks if not index_file(task.file).is_file()]
+    if workers < 2 or len(todo) < 2:
+        for task in todo:
+            on_shard(_write(task), len(tasks))
+        return len(todo)
     # Spawned, not forked: OpenCV's threads do not survive a fork.
-    with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for name in pool.map(_write, todo):
             on_shard(name, len(tasks))
     return len(todo)
@@ -109,7 +104,8 @@ def _deal(part: str, clips: Sequence[StoredClip], out: Path, per_shard: int) -> 
     return [_Task(out / f"{part}-{k:05d}.tar", tuple(rows[i] for i in chosen)) for k, chosen in enumerate(dealt)]
 
 
-def _index_file(shard: Path) -> Path:
+def index_file(shard: Path) -> Path:
+    """Where a shard's index lies: for each sample, offset and size in bytes of its three members."""
     return shard.with_suffix(".json")
 
 
@@ -142,7 +138,7 @@ def _write(task: _Task) -> str:
         part.unlink(missing_ok=True)
         raise OutputError(f"{task.file} cannot be written ({error.strerror}): free some space") from error
     rows = [[*places[k], *places[k + 1], *places[k + 2]] for k in range(0, len(places), 3)]
-    write_atomically(_index_file(task.file), lambda to: to.write(json.dumps(rows).encode()))
+    write_atomically(index_file(task.file), lambda to: to.write(json.dumps(rows).encode()))
     return task.file.name
 
 
@@ -163,7 +159,7 @@ def open_shards(folder: Path, part: str) -> tuple[list[Path], Contract]:
     if about.get("format") != FORMAT or part not in about.get("shards", {}):
         raise DataError(f"{folder} holds no part '{part}' of record files in format {FORMAT}: write them again")
     files = [folder / f"{part}-{k:05d}.tar" for k in range(about["shards"][part])]
-    if absent := [file.name for file in files if not _index_file(file).is_file()]:
+    if absent := [file.name for file in files if not index_file(file).is_file()]:
         raise DataError(f"{folder} lacks {absent[0]} of {len(files)}: run 'flowtell train shards' again to go on")
     return files, Contract.from_json(json.dumps(about["contract"]))
 
@@ -184,128 +180,5 @@ def read_shard(file: Path) -> Iterator[Packed]:
     except (tarfile.TarError, json.JSONDecodeError) as error:
         raise DataError(damaged) from error
     # A tar that was cut off between two members reads as a shorter one.
-    if count != len(json.loads(_index_file(file).read_text(encoding="utf-8"))):
+    if count != len(json.loads(index_file(file).read_text(encoding="utf-8"))):
         raise DataError(damaged)
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Which of how many reading processes this is, before each divides its share among its workers."""
-
-    rank: int = 0
-    world: int = 1
-
-
-class ShardStream(IterableDataset[tuple[Image, int]]):
-    """A part's samples as a shuffled stream: each shard is read by exactly one worker of one process, once an epoch.
-
-    contract: the input form. augment: None leaves the crops as they are. buffer: samples held to be mixed. ``epoch``
-    may be set between two readings, and changes every order and draw.
-
-    Raises:
-        DataError: the record files are not whole or of another contract; when read: fewer shards than readers.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        part: str,
-        contract: Contract,
-        augment: Augment | None = None,
-        reader: Reader | None = None,
-        buffer: int = 1000,
-    ) -> None:
-        self._files, cut_by = open_shards(folder, part)
-        refuse_other(cut_by, contract, str(folder))
-        self._folder, self._contract, self._augment = folder, contract, augment
-        self._reader, self._buffer = reader or Reader(), buffer
-        self.epoch = 0
-
-    def __iter__(self) -> Iterator[tuple[Image, int]]:
-        worker = get_worker_info()
-        workers, own = (worker.num_workers, worker.id) if worker else (1, 0)
-        readers, mine = self._reader.world * workers, self._reader.rank * workers + own
-        if len(self._files) < readers:
-            raise DataError(f"{len(self._files)} shards cannot feed {readers} readers: write smaller ones")
-        order = np.random.default_rng(self.epoch).permutation(len(self._files))
-        rng = np.random.default_rng((self.epoch, mine))
-        flow = flow_function(self._contract, self._folder)
-        for packed in self._mixed([self._files[i] for i in order[mine::readers]], rng):
-            yield _sample(packed, self._contract, self._augment, flow, rng)
-
-    def _mixed(self, files: Sequence[Path], rng: np.random.Generator) -> Iterator[Packed]:
-        held: list[Packed] = []
-        for file in files:
-            for packed in read_shard(file):
-                held.append(packed)
-                if len(held) >= self._buffer:
-                    at = int(rng.integers(len(held)))
-                    held[at], held[-1] = held[-1], held[at]
-                    yield held.pop()
-        for i in rng.permutation(len(held)):
-            yield held[i]
-
-
-class ShardSamples:
-    """A part's samples by (epoch, index), as ``train fit`` asks for them; to validate, in the order of the shards."""
-
-    def __init__(
-        self, folder: Path, part: str, contract: Contract, augment: Augment | None = None, seed: int = 0
-    ) -> None:
-        self._files, cut_by = open_shards(folder, part)
-        refuse_other(cut_by, contract, str(folder))
-        self._folder, self._contract, self._augment, self._seed = folder, contract, augment, seed
-        self._places = [np.array(json.loads(_index_file(f).read_text()), np.int64) for f in self._files]
-        self._flow: FlowFunction | None = None
-        self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] | None = None
-
-    def __len__(self) -> int:
-        return sum(len(places) for places in self._places)
-
-    def sample(self, epoch: int, index: int) -> tuple[Image, int]:
-        if self._flow is None:
-            self._flow = flow_function(self._contract, self._folder)
-        shard, row = self._where(epoch, index)
-        at = self._places[shard][row]
-        with self._files[shard].open("rb") as file:
-            parts = []
-            for k in (0, 2, 4):
-                file.seek(int(at[k]))
-                parts.append(file.read(int(at[k + 1])))
-        rng = np.random.default_rng((self._seed, epoch, index))
-        packed = Packed(parts[0], parts[1], json.loads(parts[2]))
-        return _sample(packed, self._contract, self._augment, self._flow, rng)
-
-    def _where(self, epoch: int, index: int) -> tuple[int, int]:
-        epoch = 0 if self._augment is None else epoch
-        if self._order is None or self._order[0] != epoch:
-            groups = np.arange(len(self._files))
-            rng = np.random.default_rng((self._seed, epoch, 2**31))
-            if self._augment is not None:
-                groups = rng.permutation(groups)
-            chunks = []
-            for k in range(0, len(groups), NEARBY):
-                rows = [
-                    np.stack((np.full(len(self._places[g]), g), np.arange(len(self._places[g]))), 1)
-                    for g in groups[k : k + NEARBY]
-                ]
-                chunk = np.concatenate(rows)
-                chunks.append(chunk if self._augment is None else rng.permutation(chunk))
-            self._order = epoch, np.concatenate(chunks)
-        shard, row = self._order[1][index]
-        return int(shard), int(row)
-
-
-def _sample(
-    packed: Packed, contract: Contract, changes: Augment | None, flow: FlowFunction, rng: np.random.Generator
-) -> tuple[Image, int]:
-    pair = packed.pair()
-    if changes is not None:
-        first, second = augment(pair.first, pair.second, changes, rng)
-        pair = replace(pair, first=first, second=second)
-    return fuse(pair, contract, flow), ALTERED if packed.about["fake"] else ORIGINAL
-
-
-def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> ShardSamples:
-    """A recipe's data function: ``--set data=train.shards:samples`` with a folder of 'flowtell train shards'."""
-    return ShardSamples(source, part, contract, recipe.augment if part == "train" else None, recipe.seed)
