@@ -108,7 +108,7 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """End it; from any thread. A waiting ``next_frame`` returns None at once."""
+        """End it; from any thread, without waiting. A waiting ``next_frame`` returns None at once."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Frame after frame until the source ends or is closed; through losses of a live source it waits."""

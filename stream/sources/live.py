@@ -83,14 +83,13 @@ class LiveSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        # A name look-up cannot be interrupted: the thread is a daemon and ends by itself as soon as that returns.
+        self._thread.join(_CLOSE_S)
 
     def close(self) -> None:
-        """End it; from any thread. A waiting ``next_frame`` returns None at once."""
+        """End it; from any thread, without waiting. A waiting ``next_frame`` returns None at once."""
         self._closed.set()
         self._tell(phase=Phase.ENDED)
-        # A name look-up cannot be interrupted: the thread is a daemon and ends by itself as soon as that returns.
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(_CLOSE_S)
 
     def next_frame(self, timeout_s: float) -> Frame | None:
         """The latest frame not yet taken, waiting up to ``timeout_s``; None when none came or the source ended."""
