@@ -35,6 +35,7 @@ def face_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with av.open(str(CLIP)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=25, options={"g": "25", "bf": "0", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.thread_type = "FRAME"  # one slice a picture, as cameras send
         for index, frame in enumerate(source.decode(video=0)):
             if index == round(FACE_CLIP_S * 25):
                 break

@@ -11,6 +11,7 @@ import numpy as np
 from stream import Model, judge, open_source
 from stream.demo import CLIP, TAMPERED_FROM_S
 from stream.overlay import draw
+from stream.records import Image
 
 PICTURE = CLIP.with_name("overlay.jpg")
 _SHOWN_S = (TAMPERED_FROM_S - 0.6, 2 * TAMPERED_FROM_S - 0.6)
@@ -18,7 +19,7 @@ _SHOWN_S = (TAMPERED_FROM_S - 0.6, 2 * TAMPERED_FROM_S - 0.6)
 
 def main(model: Model) -> None:
     """Write the picture with what ``model`` says of the two parts."""
-    shown = []
+    shown: list[Image] = []
     with open_source(str(CLIP)) as source:
         for frame, verdicts in judge(source, model):
             if len(shown) < len(_SHOWN_S) and frame.pts_s >= _SHOWN_S[len(shown)]:

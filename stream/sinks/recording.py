@@ -102,6 +102,7 @@ class Recording:
         self._container.metadata["comment"] = "annotated by flowtell"
         stream = self._container.add_stream("libx264", rate=30, options=_X264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.thread_type = "FRAME"  # one slice a picture: not every player shows several
         stream.time_base = stream.codec_context.time_base = Fraction(1, _CLOCK)
         self._stream, self._size, self._start_s, self._last = stream, (width, height), pts_s, -1
 
