@@ -8,14 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from trainset import SMALL, small_store
+from trainset import SMALL, SmallBody, small_store
 
+import train.models
 from stream.contract import Contract
 from stream.errors import DataError, FlowtellError, UsageError
 from stream.records import Image
@@ -26,10 +28,11 @@ from train.models import load, read_checkpoint
 from train.recipe import Recipe, read_recipe
 from train.store import open_store
 
+RESNET18 = train.models._resnet18
 ALONE = Setting("cpu", workers=0)
 TINY = Recipe(
     name="tiny",
-    lr=0.005,
+    lr=0.05,
     batch=8,
     valid_batch=8,
     epochs=2,
@@ -41,10 +44,15 @@ TINY = Recipe(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _small_and_alone() -> Iterator[None]:
     # Sums in another order would end in other digits.
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.models._resnet18", SmallBody)
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +65,9 @@ def apart(store: Path, out: Path, recipe: Recipe, processes: int = 1, kill_at: i
     script = f"""
 import os, signal, torch
 from pathlib import Path
+import train.models
+from trainset import SmallBody
+train.models._resnet18 = SmallBody
 from train.fit import Setting, fit
 from train.recipe import from_values
 torch.set_num_threads(1)
@@ -69,9 +80,9 @@ fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), 
     file.write_text(script)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(file)]
-    root = str(Path(__file__).parents[1])
+    path = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
     ran = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=300, check=False
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False
     )
     return ran.returncode
 
@@ -83,7 +94,7 @@ def rows(file: Path) -> list[dict[str, float]]:
 
 def test_a_run_learns_and_leaves_a_folder_that_explains_itself(store: Path, tmp_path: Path) -> None:
     seen: list[dict[str, float]] = []
-    judgement = fit(store, tmp_path, replace(TINY, epochs=5, lr=0.02), ALONE, on_epoch=seen.append)
+    judgement = fit(store, tmp_path, replace(TINY, epochs=5), ALONE, on_epoch=seen.append)
     assert {p.name for p in tmp_path.iterdir()} == {
         "config.json",
         "steps.csv",
@@ -115,16 +126,13 @@ def test_a_run_learns_and_leaves_a_folder_that_explains_itself(store: Path, tmp_
 
 
 def test_two_processes_give_the_loss_curve_of_one_with_the_same_batch(store: Path, tmp_path: Path) -> None:
-    # In double precision: so small a network on so small a batch multiplies a rounding error by 50 at every step,
-    # in one process as in two (weights moved by 1e-6 end 0.07 apart after four steps in single precision).
-    exact = replace(TINY, precision="64-true")
-    fit(store, tmp_path / "one", exact, ALONE)
-    assert apart(store, tmp_path / "two", exact, processes=2) == 0
+    fit(store, tmp_path / "one", TINY, ALONE)
+    assert apart(store, tmp_path / "two", TINY, processes=2) == 0
     one, two = ([row["loss"] for row in rows(tmp_path / name / "steps.csv")] for name in ("one", "two"))
     assert len(one) == 6
-    assert two == pytest.approx(one, abs=1e-6)
+    assert two == pytest.approx(one, abs=1e-4)
     for first, second in zip(*(rows(tmp_path / name / "curves.csv") for name in ("one", "two")), strict=True):
-        assert second["valid_loss"] == pytest.approx(first["valid_loss"], abs=1e-6)
+        assert second["valid_loss"] == pytest.approx(first["valid_loss"], abs=1e-4)
     assert json.loads((tmp_path / "two" / "config.json").read_text())["processes"] == 2
 
 
@@ -134,7 +142,6 @@ EVERYTHING = replace(TINY, optimizer="adamw", schedule="onecycle", ema=0.9, clip
 @pytest.fixture(scope="module")
 def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unbroken run of everything that has a state."""
-    torch.set_num_threads(1)
     fit(store, out := tmp_path_factory.mktemp("whole"), EVERYTHING, ALONE)
     return out
 
@@ -249,7 +256,10 @@ def test_a_loss_that_is_no_number_stops_the_run(store: Path, tmp_path: Path) -> 
         fit(store, tmp_path, replace(TINY, lr=1e38), ALONE)
 
 
-def test_the_notebooks_recipe_runs_in_mixed_precision(store: Path, tmp_path: Path) -> None:
+def test_the_notebooks_recipe_runs_in_mixed_precision(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.models._resnet18", RESNET18)
     changes = ["weights=none", "batch=16", "epochs=1", "precision=bf16-mixed", "test_share=0.2"]
     judged = fit(store, tmp_path, read_recipe("notebook-resnet18", changes), ALONE)
     assert judged["part"] == "test"

@@ -8,7 +8,9 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import torch
 from skimage.data import astronaut
+from torch import nn
 
 from stream.contract import Contract
 from stream.records import Image
@@ -17,6 +19,22 @@ from train.store import create, pairs_file, record
 
 FPS = 25
 SMALL = Contract(size=32)
+
+
+class SmallBody(nn.Module):
+    """Stands in for ResNet18's body where a test trains: the same first children and head, a thousandth of the size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
+        self.fc = nn.Linear(16, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn2(self.conv2(x)))
+        out: torch.Tensor = self.fc(x.mean((2, 3)))
+        return out
 
 
 def portrait_video(path: Path, frames: int = 14, fake: bool = False) -> Path:

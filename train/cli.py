@@ -185,7 +185,7 @@ def fit(
             seen = step
 
         def on_epoch(figures: dict[str, float]) -> None:
-            console.print("  ".join(f"{k} {v:.4g}" for k, v in figures.items()), highlight=False)
+            console.print("  ".join(f"{k} {v:.4g}" for k, v in figures.items()), highlight=False, soft_wrap=True)
 
         judgement = fit_network(source, out, given, setting, on_step, on_epoch)
     if "clips" in judgement:

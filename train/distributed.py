@@ -76,5 +76,8 @@ def gather_striped(fabric: Fabric, mine: NDArray[np.float64], total: int) -> NDA
     longest = -(-total // fabric.world_size)
     padded = np.zeros((longest, *mine.shape[1:]))
     padded[: len(mine)] = mine
-    rows = cast(Tensor, fabric.all_gather(torch.from_numpy(padded).float().to(fabric.device)))
-    return np.asarray(rows.transpose(0, 1).reshape(-1, *mine.shape[1:])[:total].cpu().numpy(), np.float64)
+    stripe = torch.from_numpy(padded).float().to(fabric.device)
+    stripes = [torch.empty_like(stripe) for _ in range(fabric.world_size)]
+    dist.all_gather(stripes, stripe)
+    rows = torch.stack(stripes, 1)  # (longest, world, ...): read row by row, the order of the samples
+    return np.asarray(rows.reshape(-1, *mine.shape[1:])[:total].cpu().numpy(), np.float64)
