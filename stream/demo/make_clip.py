@@ -75,7 +75,8 @@ def main(path: Path = CLIP) -> None:
     face, tremble = tamper(portrait), np.zeros(2)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         container.metadata["comment"] = "NASA portrait of Eileen Collins (public domain), set in motion by flowtell"
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "25", "preset": "slow", "g": "50", "bf": "0"})
+        coding = {"crf": "25", "preset": "slow", "g": "50", "bf": "0"}
+        stream = container.add_stream("libx264", rate=FPS, options=coding)
         stream.thread_type = "FRAME"  # one slice a picture, as cameras send; PyAV would cut it into several
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for index in range(round(LENGTH_S * FPS)):
