@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import av
 
 from stream.sources import LiveSource, Phase, Source, SourceOptions, open_source
 from stream.sources.base import Clock, Samples
+from stream.sources.network import network_samples
 from stream.sources.video import samples, video_stream
 
 from .rtsp import RtspServer, missing
@@ -77,9 +79,13 @@ def reconnects(times: int, grown: list[str]) -> None:
 
 
 def restarts(times: int, grown: list[str]) -> None:
-    """A real RTSP server that is killed and started again ``times`` times, while one source watches."""
+    """A real RTSP server that is killed and started again ``times`` times, while one source watches.
+
+    The back-off is cut short: a camera that never lasts a minute would be waited for half a minute each time.
+    """
     server = RtspServer(gop=5)
-    with server as url, open_source(url) as source:
+    clock = Clock(wait=lambda closed, seconds: closed.wait(min(seconds, 0.1)))
+    with server as url, LiveSource("camera", partial(network_samples, url, SourceOptions()), clock=clock) as source:
         waits = list[float]()
 
         def once() -> None:
