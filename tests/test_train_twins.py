@@ -14,6 +14,8 @@ from stream.contract import Contract
 from stream.errors import DataError
 from train.bank import Bank, Moment, Source
 from train.dataset import ALTERED, ORIGINAL
+from train.fit import Setting, fit
+from train.models import read_checkpoint
 from train.pseudo import TEMPLATE
 from train.recipe import Recipe
 from train.synthesize import TwinSamples, contact_sheet, held_out, samples
@@ -106,3 +108,37 @@ def test_the_recipe_options_reach_the_mix_and_unknown_ones_are_one_clear_error(b
 
 def test_the_contact_sheet_shows_a_fake_an_original_and_a_residual_for_each_method(bank: Bank) -> None:
     assert contact_sheet(bank, STACK, 1).shape == (5 * 3 * 32, 9 * 32, 3)
+
+
+class Killed(Exception):
+    """Stands for a kill: no code of the run sees it."""
+
+
+def test_fit_on_twins_with_the_dense_loss_goes_on_after_a_kill_to_the_same_result(bank: Bank, tmp_path: Path) -> None:
+    recipe = Recipe(
+        data="synthetic",
+        dense=1.0,
+        ema=0.9,
+        batch=4,
+        valid_batch=4,
+        epochs=2,
+        checkpoint_steps=1,
+        schedule="trapezoid",
+        optimizer="adamw",
+        contract={"input": "stack", "size": 32, "mean": [0.5] * 6, "std": [0.25] * 6},
+        options={"epoch": 8, "valid": 4},
+    )
+    setting = Setting(accelerator="cpu", workers=0)
+    fit(bank._file.parent, tmp_path / "whole", recipe, setting)
+
+    def kill(step: int, total: int, loss: float) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(bank._file.parent, tmp_path / "cut", recipe, setting, on_step=kill)
+    fit(bank._file.parent, tmp_path / "cut", recipe, setting)
+    whole, cut = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "cut"))
+    assert whole["stands"]["losses"] == cut["stands"]["losses"]
+    assert all(np.array_equal(whole["model"][k].numpy(), v.numpy()) for k, v in cut["model"].items())
+    assert not any(k.startswith("heads") for k in whole["model"])

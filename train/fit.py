@@ -30,6 +30,7 @@ from stream.errors import DataError, FlowtellError, UsageError
 from . import evaluate, metrics, runs
 from .checkpoint import CheckpointScorer
 from .dataset import ORIGINAL, Samples
+from .dense import Localiser, dense_loss
 from .distributed import gather_striped, share_norms
 from .models import build, freeze, read_checkpoint, start_from
 from .parts import Parts, open_parts, told
@@ -79,6 +80,8 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     if recipe.batch % (world * recipe.accumulate):
         raise UsageError(f"a batch of {recipe.batch} cannot be cut into {world} processes x {recipe.accumulate} passes")
     share = recipe.batch // (world * recipe.accumulate)
+    if recipe.dense and share % 2:
+        raise UsageError(f"twins must stay together: {share} samples a pass and process is odd, give another batch")
     per_epoch = (recipe.epoch_samples or len(parts.train)) // recipe.batch
     if not per_epoch or len(parts.train) < recipe.batch:
         raise DataError(
@@ -102,9 +105,10 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     pretrained = start_from(network, recipe.weights)
     freeze(network, recipe.frozen_children if pretrained else 0)
     network.to(memory_format=torch.channels_last)
+    trainee = Localiser(network) if recipe.dense else network
     if world > 1:
         share_norms(network)
-    optimizer = make_optimizer(network, recipe)
+    optimizer = make_optimizer(trainee, recipe)
 
     # Where it stands: a run that was interrupted goes on.
     stands: dict[str, Any] = {"step": 0, "losses": [], "epochs": [], "sums": [0.0, 0.0, 0.0], "best": -math.inf}
@@ -114,13 +118,13 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
         runs.begin(out, _config(source, recipe, parts, fabric), same=("recipe", "contract", "parts"))
         if (flow := source / Path(str(contract.flow_options.get("file", ""))).name).is_file():
             write_atomically(out / flow.name, lambda file: file.write(flow.read_bytes()))
-    model, fabric_optimizer = fabric.setup(network, optimizer)
+    model, fabric_optimizer = fabric.setup(trainee, optimizer)
     judged = average.to(fabric.device) if average is not None else network
     if (out / "last.pt").is_file():
         saved = read_checkpoint(out / "last.pt")
         stands = saved["stands"]
         judged.load_state_dict(saved["model"])
-        network.load_state_dict(saved["raw"] or saved["model"])
+        trainee.load_state_dict(saved["raw"] or saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
 
     def save(name: str, **more: Any) -> None:
@@ -140,7 +144,7 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
             write_atomically(out / name, lambda file: torch.save(state, file))
 
     def save_all() -> None:
-        raw = network.state_dict() if average is not None else None
+        raw = None if trainee is judged else trainee.state_dict()
         save("last.pt", raw=raw, optimizer=optimizer.state_dict(), stands=stands)
         if fabric.is_global_zero:
             runs.write_csv(out / "steps.csv", [{"step": i, "loss": x} for i, x in enumerate(stands["losses"])])
@@ -156,8 +160,11 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
         for turn in range(recipe.accumulate):
             images, labels = next(batches)
             with fabric.no_backward_sync(model, enabled=turn < recipe.accumulate - 1):
-                logits = model(images).float()
+                logits, maps = model(images) if recipe.dense else (model(images), [])
+                logits = logits.float()
                 loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+                if recipe.dense:
+                    loss = loss + recipe.dense * dense_loss(maps, images)
                 fabric.backward(loss / recipe.accumulate)
             seen += _seen(logits, labels, loss) / recipe.accumulate
         if recipe.clip_norm:

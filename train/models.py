@@ -39,10 +39,14 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(contract.std).reshape(1, -1, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.body(self.normalise(image))
+        return logits
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """uint8 (N, S, S, C) -> what the body takes, (N, C, S, S)."""
         # The permuted view is already in channels_last order, which the convolutions like best.
         x = image.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
-        logits: Tensor = self.body((x - self.mean) / self.std)
-        return logits
+        return (x - self.mean) / self.std
 
 
 def build(contract: Contract, arch: str = "resnet18") -> Network:

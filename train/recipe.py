@@ -17,7 +17,7 @@ from .dataset import Balance
 
 FOLDER = Path(__file__).parent / "recipes"
 Optimizer = Literal["sgd", "adam", "adamw"]
-Schedule = Literal["constant", "step", "cosine", "onecycle"]
+Schedule = Literal["constant", "step", "cosine", "onecycle", "trapezoid"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 Best = Literal["auc", "accuracy", "loss"]
 
@@ -30,7 +30,8 @@ class Recipe:
     ``function(source, contract, part, recipe) -> Samples`` for the parts ``train`` and ``valid``.
     ``frozen_children``: first children of a pretrained body that do not learn. ``batch``: samples of one optimiser
     step over all processes; ``accumulate``: forward passes it is cut into. ``epoch_samples``: samples between two
-    validations, 0 for one pass. ``warmup``: share of a one-cycle run that the rate rises. ``ema``: decay of the
+    validations, 0 for one pass. ``warmup``: share of a one-cycle or trapezoid run that the rate rises; ``cooldown``:
+    of a trapezoid one that it falls. ``dense``: weight of ``train.dense``'s loss, for twins. ``ema``: decay of the
     averaged weights a step, 0 for none. ``clip_norm``: largest gradient norm, 0 for any. ``checkpoint_steps``:
     steps between two checkpoints. ``best``: what the best epoch is chosen by. ``options``: for ``data`` functions.
     """
@@ -52,7 +53,9 @@ class Recipe:
     step_epochs: int = 6
     gamma: float = 0.1
     warmup: float = 0.1
+    cooldown: float = 0.2
     label_smoothing: float = 0.0
+    dense: float = 0.0
     ema: float = 0.0
     clip_norm: float = 0.0
     batch: int = 128
@@ -76,6 +79,10 @@ class Recipe:
             raise UsageError("the recipe's batch, valid_batch, accumulate, epochs, checkpoint_steps and lr must be > 0")
         if not (0 < self.valid_share < 1 and 0 <= self.test_share < 1 - self.valid_share and 0 <= self.ema < 1):
             raise UsageError("the recipe's valid_share, test_share or ema is out of range")
+        if not (0 <= self.warmup <= 1 and 0 < self.cooldown <= 1) or self.dense < 0:
+            raise UsageError("the recipe's warmup, cooldown or dense is out of range")
+        if self.dense and (self.data == "store" or self.arch != "resnet18" or self.batch % 2):
+            raise UsageError('a recipe with dense needs twins (data = "synthetic"), resnet18 and an even batch')
 
     def values(self) -> dict[str, Any]:
         """Plain values, as configuration and checkpoint hold them."""
@@ -94,6 +101,10 @@ class Recipe:
                 if step < rise:
                     return self.lr * (0.04 + 0.96 * (step + 1) / rise)
                 return self.lr * _cosine((step - rise) / max(1, total - rise))
+            case "trapezoid":
+                return self.lr * min(
+                    1.0, (step + 1) / max(1, self.warmup * total), (total - step) / (self.cooldown * total)
+                )
         return self.lr
 
     def make_contract(self, base: Contract) -> Contract:
