@@ -82,7 +82,7 @@ fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), 
     command = [sys.executable, *(torchrun if processes > 1 else []), str(file)]
     path = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
     ran = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=900, check=False
     )
     return ran.returncode
 
