@@ -107,7 +107,7 @@ class RtspServer:
         who = [f"--user={self._user}", f"--password={self._password}"] if self._user else []
         # a port that was just left is still in TIME_WAIT for a few ms: GStreamer binds with SO_REUSEADDR
         self._process = subprocess.Popen(
-            [PYTHON, str(SCRIPT), f"--port={self.port}", *flags, *who],
+            [PYTHON, str(SCRIPT), "--with-parent", f"--port={self.port}", *flags, *who],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -9,6 +9,7 @@ outside the project's environment, and everybody who needs a camera (tests, benc
 from __future__ import annotations
 
 import argparse
+import os
 
 import gi
 
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--auth", choices=["none", "basic", "digest"], default="none")
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
     arguments = parser.parse_args()
 
     Gst.init(None)
@@ -98,6 +100,9 @@ def main() -> None:
         raise SystemExit(f"port {arguments.port} is taken")
     # sessions of clients that vanished would be kept for a minute, and with them their pipelines
     GLib.timeout_add_seconds(2, lambda: server.get_session_pool().cleanup() >= 0)
+    if arguments.with_parent:
+        parent = os.getppid()
+        GLib.timeout_add_seconds(2, lambda: os.getppid() == parent or os._exit(0))
     print("READY", server.get_bound_port(), flush=True)
     GLib.MainLoop().run()
 
