@@ -111,8 +111,14 @@ def watching(seconds: float, grown: list[str]) -> None:
         ages = list[float]()
         _take_for(source, min(20.0, seconds), ages)
         ages.clear()
+
+        def plays() -> bool:  # a decoder has threads of its own: both measurements are to see one
+            return source.status.phase is Phase.RUNNING
+
+        _until(source, plays, 60.0)
         with counted("continuous watching", grown) as note:
             _take_for(source, seconds, ages)
+            _until(source, plays, 60.0)
             note(frames=len(ages), oldest_frame_s=round(max(ages), 3), status=_told(source))
 
 
