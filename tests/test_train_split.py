@@ -58,6 +58,14 @@ def test_where_everybody_is_swapped_with_everybody_crossing_fakes_can_be_left_ou
     assert all(c.fake for c in made.crossing)
 
 
+def test_a_person_or_video_that_only_fakes_show_second_is_in_one_part_too() -> None:
+    real = [clip(i, False, f"p{i}") for i in range(10)]
+    fake = [clip(100 + 10 * k + i, True, f"p{i}", *who) for i in range(10) for k, who in enumerate([("donor",), ()])]
+    fake += [clip(200 + i, True, f"p{i}", pair="v") for i in range(10)]
+    parts = split([*real, *fake], {"train": 1, "valid": 1}, drop_crossing=True).parts
+    assert not shared_people(parts["train"], parts["valid"])
+
+
 def test_a_part_without_a_class_is_one_clear_error() -> None:
     with pytest.raises(DataError, match="the part 'test' of the split holds no"):
         split(people(2))

@@ -1,4 +1,4 @@
-"""``flowtell train manifest`` and ``flowtell train flow``, imported only when they are called."""
+"""``flowtell train manifest``, ``flow`` and ``shards``, imported only when they are called."""
 
 from __future__ import annotations
 
@@ -105,14 +105,18 @@ def shards(
     per_shard
         Pairs of one file.
     """
-    from .parts import store_parts  # noqa: PLC0415
+    from .parts import stored_parts  # noqa: PLC0415
+    from .recipe import Recipe  # noqa: PLC0415
     from .shards import write_shards  # noqa: PLC0415
     from .store import open_store  # noqa: PLC0415
 
     opened = open_store(store)
     said = Console(stderr=True, soft_wrap=True)
+    parts, leaks = stored_parts(opened, Recipe(seed=seed, valid_share=0.2, test_share=0.1), split)
+    if leaks:
+        said.print(f"warning: {leaks}", markup=False, highlight=False)
     made = write_shards(
-        store_parts(opened, split, seed),
+        parts,
         opened.contract,
         out,
         per_shard,

@@ -16,8 +16,7 @@ from stream.fusion import fuse
 from stream.records import Image
 
 from .augment import Augment, augment
-from .manifest import Clip
-from .store import Store, StoredClip
+from .store import StoredClip
 
 Balance = Literal["none", "class", "pair"]
 ALTERED, ORIGINAL = 0, 1
@@ -91,7 +90,7 @@ class StoreSamples:
         pairs = np.concatenate([np.arange(n) for n in self._pairs])
         if self._augment is None:
             return clips, pairs
-        # -1: apart from every sample's own (seed, epoch, index).
+        # 2**31: apart from every sample's own (seed, epoch, index).
         rng = np.random.default_rng((self._seed, epoch, 2**31))
         if self._balance == "none":
             order = rng.permutation(len(clips))
@@ -120,9 +119,3 @@ class StoreSamples:
 def _passes(which: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     rounds = [rng.permutation(which) for _ in range(-(-count // len(which)))]
     return np.concatenate(rounds)[:count]
-
-
-def choose(store: Store, clips: Sequence[Clip]) -> list[StoredClip]:
-    """The stored clips among ``clips``, by name."""
-    names = {clip.name for clip in clips}
-    return [stored for stored in store.clips if stored.clip.name in names]

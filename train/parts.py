@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,13 +25,17 @@ LEAKS = "leaks.txt"
 
 @dataclass(frozen=True)
 class Parts:
-    """``described``: what the run's configuration says of them. ``held_out``: clips for the last judgement."""
+    """``described``: what the run's configuration says of them.
+
+    ``held_out``: clips for the last judgement, of the part ``judged_by``.
+    """
 
     train: Samples
     valid: Samples
     contract: Contract
     described: dict[str, Any]
     held_out: tuple[StoredClip, ...] = ()
+    judged_by: str = "valid"
 
 
 def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Parts:
@@ -44,20 +49,14 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
         UsageError: the recipe names a data function that is not there.
     """
     if recipe.data != "store":
+        if folder is not None:
+            raise UsageError(f"--split parts a store: the recipe's data {recipe.data!r} parts its people itself")
         return _made_parts(source, recipe)
     store = open_store(source)
     contract = pin_flow(recipe.make_contract(store.contract), source)
     refuse_other(store.contract, contract, str(source))
     flow_function(contract, source)  # a learned flow lies beside store.json; that it is missing is told now
-    chosen = _from_folder(store, folder) if folder else _by_identity(store, recipe)
-    for name, part in chosen.items():
-        check_both([s.clip for s in part], f"the {name} part of {source}")
-    leaks = folder / LEAKS if folder else None
-    said = leaks.read_text(encoding="utf-8").strip() if leaks and leaks.is_file() else ""
-    for name in ("valid", "test"):
-        if name in chosen and not said:
-            clips = [s.clip for s in chosen["train"]], [s.clip for s in chosen[name]]
-            refuse_shared(*clips, f"the parts train and {name}")
+    chosen, said = stored_parts(store, recipe, folder)
     described: dict[str, dict[str, Any]] = {
         name: {
             "clips": len(part),
@@ -76,7 +75,26 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
         contract,
         described,
         tuple(chosen.get("test", chosen["valid"])),
+        "test" if "test" in chosen else "valid",
     )
+
+
+def stored_parts(store: Store, recipe: Recipe, folder: Path | None = None) -> tuple[dict[str, list[StoredClip]], str]:
+    """The clips of a store by part, as ``open_parts`` finds them, and what ``leaks.txt`` says where it lies there.
+
+    Raises:
+        DataError: a part is empty, lacks a class, or shares people with another without saying so.
+    """
+    chosen = _from_folder(store, folder) if folder else _by_identity(store, recipe)
+    for name, part in chosen.items():
+        check_both([s.clip for s in part], f"the {name} part of {store.folder}")
+    leaks = folder / LEAKS if folder else None
+    said = leaks.read_text(encoding="utf-8").strip() if leaks and leaks.is_file() else ""
+    if not said:
+        for one, other in combinations(chosen, 2):
+            clips = [s.clip for s in chosen[one]], [s.clip for s in chosen[other]]
+            refuse_shared(*clips, f"the parts {one} and {other}")
+    return chosen, said
 
 
 def _by_identity(store: Store, recipe: Recipe) -> dict[str, list[StoredClip]]:
@@ -86,12 +104,6 @@ def _by_identity(store: Store, recipe: Recipe) -> dict[str, list[StoredClip]]:
     stored = {s.clip.name: s for s in store.clips}
     parts = split([s.clip for s in store.clips], shares, recipe.seed).parts
     return {name: [stored[clip.name] for clip in part] for name, part in parts.items()}
-
-
-def store_parts(store: Store, folder: Path | None = None, seed: int = 0) -> dict[str, list[StoredClip]]:
-    """The clips of a store by part: a folder of manifests, or 70/20/10 by identity. Raises as ``open_parts``."""
-    recipe = Recipe(seed=seed, valid_share=0.2, test_share=0.1)
-    return _from_folder(store, folder) if folder else _by_identity(store, recipe)
 
 
 def _from_folder(store: Store, folder: Path) -> dict[str, list[StoredClip]]:

@@ -15,9 +15,9 @@ from stream.fusion import fuse
 from stream.records import Image
 
 from .augment import Augment, augment
-from .dataset import ALTERED, ORIGINAL, choose
+from .dataset import ALTERED, ORIGINAL
+from .parts import stored_parts
 from .recipe import Recipe
-from .split import split
 from .store import StoredClip, open_store, refuse_other
 
 STEPS = 8
@@ -87,8 +87,5 @@ def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> Sequ
     store = open_store(source)
     refuse_other(store.contract, contract, str(source))
     flow_function(contract, source)
-    shares = {"train": 1 - recipe.valid_share - recipe.test_share, "valid": recipe.valid_share}
-    if recipe.test_share:
-        shares["test"] = recipe.test_share
-    chosen = choose(store, split([s.clip for s in store.clips], shares, recipe.seed).parts[part])
+    chosen = stored_parts(store, recipe)[0][part]
     return SequenceSamples(chosen, contract, steps, recipe.augment if part == "train" else None, recipe.seed, source)

@@ -61,20 +61,37 @@ def split(
             filled[chosen][label] += share
     crossing: list[Clip] = []
     if drop_crossing:
-        home = {i: name for name, part in parts.items() for c in part for i in c.identities[:1]}
+        home = _homes(parts)
         for name, part in parts.items():
-            away = [c for c in part if any(home.get(i, name) != name for i in c.identities)]
-            crossing += away
-            parts[name] = [c for c in part if c not in away]
+            crossing += [c for c in part if any(home[key] != name for key in _keys(c))]
+            parts[name] = [c for c in part if all(home[key] == name for key in _keys(c))]
     for name, part in parts.items():
         check_both(part, f"the part '{name}' of the split")
     order = {clip.name: i for i, clip in enumerate(clips)}
     return Split({name: sorted(part, key=lambda c: order[c.name]) for name, part in parts.items()}, tuple(crossing))
 
 
+def _keys(clip: Clip) -> set[str]:
+    """Whom and which video a clip shows."""
+    return {*(clip.identities or (clip.name,)), *([f"pair {clip.pair}"] if clip.pair else [])}
+
+
+def _homes(parts: Mapping[str, Sequence[Clip]]) -> dict[str, str]:
+    """The one part that each person and each video belongs to: where its real clips are, else its first fakes."""
+    home: dict[str, str] = {}
+    # Whom only fakes show, and never first, nobody has dealt out: the first part that shows them keeps them.
+    real = [(name, _keys(c)) for name, part in parts.items() for c in part if not c.fake]
+    first = [(name, set(c.identities[:1])) for name, part in parts.items() for c in part if c.fake]
+    rest = [(name, _keys(c)) for name, part in parts.items() for c in part if c.fake]
+    for name, keys in (*real, *first, *rest):
+        for key in keys:
+            home.setdefault(key, name)
+    return home
+
+
 def shared_people(one: Sequence[Clip], other: Sequence[Clip]) -> set[str]:
     """Identities and pairs that two parts have in common: what a split by identity must not leave."""
-    there = [{*(c.identities or (c.name,)), *([f"pair {c.pair}"] if c.pair else [])} for c in (*one, *other)]
+    there = [_keys(c) for c in (*one, *other)]
     return set().union(*there[: len(one)]) & set().union(*there[len(one) :])
 
 
