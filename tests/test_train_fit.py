@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -60,8 +61,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_store(tmp_path_factory.mktemp("data") / "store")
 
 
-def apart(store: Path, out: Path, recipe: Recipe, processes: int = 1, kill_at: int = 0) -> int:
-    """Fit in processes of their own; the first one is killed with SIGKILL once it has taken step ``kill_at``."""
+def apart(store: Path, out: Path, recipe: Recipe, processes: int = 1, kill_at: int = 0, kill_in_save: int = 0) -> int:
+    """Fit in processes of their own; each is killed with SIGKILL once it has taken step ``kill_at``, or in the middle
+    of writing its ``kill_in_save``-th checkpoint.
+    """
     script = f"""
 import os, signal, torch
 from pathlib import Path
@@ -71,6 +74,15 @@ train.models._resnet18 = SmallBody
 from train.fit import Setting, fit
 from train.recipe import from_values
 torch.set_num_threads(1)
+saves, whole = [], torch.save
+def save(state, file):
+    saves.append(file)
+    if len(saves) == {kill_in_save}:
+        file.write(b"half a checkpoint")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(state, file)
+torch.save = save
 def on_step(step, total, loss):
     if step == {kill_at}:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -146,14 +158,19 @@ def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("kill_at", [1, 5])
+@pytest.mark.parametrize(
+    ("moment", "last"),
+    [({"kill_at": 1}, 0), ({"kill_at": 5}, 4), ({"kill_in_save": 3}, 2)],
+    ids=["before any checkpoint", "between two", "while one is written"],
+)
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
-    store: Path, whole: Path, tmp_path: Path, kill_at: int
+    store: Path, whole: Path, tmp_path: Path, moment: dict[str, int], last: int
 ) -> None:
     killed = tmp_path / "killed"
-    assert apart(store, killed, EVERYTHING, kill_at=kill_at) == -signal.SIGKILL
-    # Before the first checkpoint nothing but the configuration is there; after step 5, that of step 4.
-    assert (killed / "last.pt").is_file() is (kill_at > 2)
+    assert apart(store, killed, EVERYTHING, **moment) == -signal.SIGKILL
+    assert (killed / "last.pt").is_file() is (last > 0)
+    if last:
+        assert read_checkpoint(killed / "last.pt")["stands"]["step"] == last
     fit(store, killed, EVERYTHING, ALONE)
     for name in ("steps.csv", "curves.csv"):
         assert (killed / name).read_text() == (whole / name).read_text()
@@ -200,9 +217,30 @@ def made(source: Path, contract: Contract, part: str, recipe: Recipe) -> Made:
 def test_samples_may_be_made_on_the_fly_by_a_named_function(tmp_path: Path) -> None:
     recipe = replace(TINY, data=f"{__name__}:made", contract={"size": 32}, options={"mix": "b"}, epoch_samples=0)
     figures = fit(Path("anywhere"), tmp_path, recipe, Setting("cpu", workers=2))
-    assert figures["epoch"] == 2
     assert len(rows(tmp_path / "steps.csv")) == 4
-    assert not (tmp_path / "evaluation.json").exists()
+    assert figures == json.loads((tmp_path / "evaluation.json").read_text())
+    assert figures["part"] == "valid"
+    assert figures["valid_auc"] == max(row["valid_auc"] for row in rows(tmp_path / "curves.csv"))
+
+
+def test_workers_start_although_opencv_has_threads_already(tmp_path: Path) -> None:
+    # As in 'train ablate', which judges one network before it trains the next.
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        picture = np.random.default_rng(0).integers(0, 255, (720, 1280), np.uint8)
+        cv2.calcOpticalFlowFarneback(picture, np.roll(picture, 1, 1), None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        recipe = replace(TINY, data=f"{__name__}:made", contract={"size": 32}, options={"mix": "b"}, epochs=1)
+        fit(Path("anywhere"), tmp_path, recipe, Setting("cpu", workers=1))
+    finally:
+        cv2.setNumThreads(before)
+    assert len(rows(tmp_path / "steps.csv")) == 3
+
+
+def test_a_split_folder_is_refused_where_there_is_no_store_to_part(tmp_path: Path) -> None:
+    recipe = replace(TINY, data=f"{__name__}:made", contract={"size": 32}, options={"mix": "b"})
+    with pytest.raises(UsageError, match="--split parts a store"):
+        fit(Path("anywhere"), tmp_path / "run", recipe, replace(ALONE, split=tmp_path))
 
 
 def test_parts_can_come_from_a_split_folder(store: Path, tmp_path: Path) -> None:

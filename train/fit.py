@@ -11,7 +11,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from stream.errors import DataError, FlowtellError, UsageError
+from stream.model import Device
 
 from . import evaluate, metrics, runs
 from .checkpoint import CheckpointScorer
@@ -116,7 +118,8 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     code = runs.commit()
     if fabric.is_global_zero:
         runs.begin(out, _config(source, recipe, parts, fabric), same=("recipe", "contract", "parts"))
-        if (flow := source / Path(str(contract.flow_options.get("file", ""))).name).is_file():
+        named = contract.flow_options.get("file")
+        if named and (flow := source / Path(str(named)).name).is_file():
             write_atomically(out / flow.name, lambda file: file.write(flow.read_bytes()))
     model, fabric_optimizer = fabric.setup(trainee, optimizer)
     judged = average.to(fabric.device) if average is not None else network
@@ -192,8 +195,7 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
             }
             stands["epochs"].append(figures)
             stands["sums"] = [0.0, 0.0, 0.0]
-            rank = figures[f"valid_{recipe.best}"] * (-1 if recipe.best == "loss" else 1)
-            if rank > stands["best"]:
+            if (rank := _rank(figures, recipe)) > stands["best"]:
                 stands["best"] = rank
                 save("best.pt")
             if fabric.is_global_zero:
@@ -205,10 +207,14 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
             save_all()
 
     # The judgement, on people whom neither training nor the choice of the epoch has seen where there are any.
-    judgement: evaluate.Figures = stands["epochs"][-1] if stands["epochs"] else {}
-    if fabric.is_global_zero and parts.held_out:
-        scores = score_stored(parts.held_out, CheckpointScorer(out / "best.pt", "cpu"))
-        judgement = {"part": "test" if recipe.test_share else "valid", **evaluate.judge(scores)}
+    epochs: list[Figures] = stands["epochs"]
+    best = max(epochs, key=lambda row: _rank(row, recipe))
+    judgement: evaluate.Figures = {"part": "valid", **best}
+    if fabric.is_global_zero:
+        if parts.held_out:
+            device: Device = "cuda" if fabric.device.type == "cuda" else "cpu"
+            scores = score_stored(parts.held_out, CheckpointScorer(out / "best.pt", device))
+            judgement = {"part": parts.judged_by, **evaluate.judge(scores)}
         evaluate.write_json(judgement, out / "evaluation.json")
     fabric.barrier()
     return judgement
@@ -253,6 +259,12 @@ def validate(network: nn.Module, samples: Samples, recipe: Recipe, workers: int,
         "valid_accuracy": 100 * metrics.accuracy(p_fake, fake),
         "valid_auc": metrics.auc(p_fake, fake),
     }
+
+
+def _rank(figures: Mapping[str, float], recipe: Recipe) -> float:
+    """The higher, the better the epoch. One that cannot be told (NaN) is the worst, yet better than none."""
+    value = figures[f"valid_{recipe.best}"] * (-1 if recipe.best == "loss" else 1)
+    return -sys.float_info.max if math.isnan(value) else value
 
 
 def _seen(logits: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
@@ -307,6 +319,9 @@ def _batches(
 
 
 def _load(samples: Samples, batches: Iterable[list[tuple[int, int]]], workers: int, fabric: Fabric) -> Iterator[Batch]:
+    if workers:
+        # Before the fork, which takes no threads along: a child that is to end OpenCV's crashes or waits for ever.
+        cv2.setNumThreads(1)
     loader: DataLoader[Batch] = DataLoader(
         _Draws(samples),
         batch_sampler=cast(Any, batches),
@@ -319,7 +334,8 @@ def _load(samples: Samples, batches: Iterable[list[tuple[int, int]]], workers: i
 
 
 def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(1)
+    if cv2.getNumThreads() != 1:  # spawned, not forked
+        cv2.setNumThreads(1)
 
 
 def _config(source: Path, recipe: Recipe, parts: Parts, fabric: Fabric) -> dict[str, Any]:

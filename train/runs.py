@@ -5,7 +5,7 @@
 ``curves.csv/.png``  loss, soft and honest accuracy of training and validation, epoch by epoch
 ``last.pt``          where the run stands: everything needed to go on with the same result
 ``best.pt``          the weights of the best epoch, with contract and recipe: what is evaluated and exported
-``evaluation.json``  the figures of ``best.pt`` on the people held out
+``evaluation.json``  the figures of ``best.pt`` on the people held out; without any clips there, its validation figures
 
 Every file is replaced whole, so that a kill at any moment leaves the one before.
 """
