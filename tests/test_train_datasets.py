@@ -20,6 +20,7 @@ from train.prepare import Job, prepare
 from train.recipe import Recipe
 from train.sampling import Notebook
 from train.split import shared_people
+from train.store import open_store
 
 
 def made(reals: int, fakes: int) -> list[Clip]:
@@ -153,3 +154,40 @@ def test_a_replica_goes_from_its_folder_to_samples_with_the_notebooks_sampling_a
     parts = open_parts(store, Recipe(), tmp_path / "ff")
     assert (len(parts.train), len(parts.valid)) == (32, 4)
     assert "leaks identities" in parts.described["train"]["leaks"]
+
+
+REPLICAS = {
+    "celeb-df": (
+        ("Celeb-real/id0_0000.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00000.mp4"),
+        ("Celeb-synthesis/id0_id1_0000.mp4",),
+    ),
+    "dfdc": (("part_0/a.mp4", "part_1/c.mp4"), ("part_0/b.mp4", "part_1/d.mp4")),
+    "deeper": (("target_videos/000.mp4",), ("manipulated_videos/end_to_end/000_M101.mp4",)),
+    "folders": (("real/a.mp4",), ("fake/swap/b.mp4",)),
+}
+
+
+@pytest.mark.parametrize("layout", REPLICAS)
+def test_a_replica_of_each_layout_goes_from_its_folder_to_a_store(tmp_path: Path, layout: str) -> None:
+    root, (reals, fakes) = tmp_path / "data", REPLICAS[layout]
+    videos = [portrait_video(tmp_path / f"{k}.mp4", 12, fake=bool(k)).read_bytes() for k in (0, 1)]
+    for name in (*reals, *fakes):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(videos[name in fakes])
+    if layout == "dfdc":
+        for real, fake in zip(reals, fakes, strict=True):
+            about = {
+                Path(real).name: {"label": "REAL"},
+                Path(fake).name: {"label": "FAKE", "original": Path(real).name},
+            }
+            (root / real).with_name("metadata.json").write_text(json.dumps(about))
+    found, _ = make_manifest(root, tmp_path / "m.csv")
+    assert found.layout == layout
+    clips = read_manifest(tmp_path / "m.csv")
+    done = prepare(clips, Job(tmp_path / "store", Contract(size=32), Notebook(2, 8, 4)), workers=1)
+    assert (done.made, done.bad) == (len(reals) + len(fakes), ())
+    stored = {s.clip.path.relative_to(root.resolve()).as_posix(): s for s in open_store(tmp_path / "store").clips}
+    assert {name for name, s in stored.items() if s.clip.fake} == set(fakes)
+    assert {name for name, s in stored.items() if not s.clip.fake} == set(reals)
+    assert all(s.pairs == 2 for s in stored.values())
+    assert [s.clip.identities for s in stored.values()] == [c.identities for c in clips]
