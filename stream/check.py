@@ -1,10 +1,16 @@
-"""The verdict of a recorded file: every frame read, nothing dropped, each face judged over its whole time."""
+"""The verdict of a recorded file: every frame read, nothing dropped, each face judged over its whole time.
+
+P(fake) is the mean over all pairs of a face, as ``flowtell train evaluate`` measures it. The verdict is UNSURE, as
+it would be live, where most of those pairs show a face too small, too blurred or too dark, or a frozen picture. A
+looped picture is no reason here: nobody takes a file for live.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mode
 
 from .contract import Contract
 from .faces import FaceDetector, find_faces
@@ -12,17 +18,21 @@ from .model import Model
 from .pairing import Pairer
 from .pipeline import PairScore, pairs
 from .records import Frame, Pair, Reason, State
+from .repeats import Repeats
 from .scoring import RATE_HZ, PairScorer, Scorer
 from .sources import read_file
 from .tracking import Tracker
-from .verdict import decide
+from .verdict import Limits, decide, flaw
 
 _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class TrackVerdict:
-    """What one face's whole time in a file says; ``p_fake`` is the mean over its ``pairs``, None without any."""
+    """What one face's whole time in a file says; ``p_fake`` is the mean over its ``pairs``, None without any.
+
+    ``reason`` tells an UNSURE and is None otherwise.
+    """
 
     track: int
     verdict: State
@@ -30,13 +40,14 @@ class TrackVerdict:
     pairs: int
     first_s: float
     last_s: float
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
     """What a file says: that of the face with the most pairs (the earliest of equals).
 
-    ``reason`` tells an UNSURE and is None otherwise; ``tracks`` are in order of appearance.
+    ``reason`` is that face's, or NO_FACE; ``tracks`` are in order of appearance.
     """
 
     file: str
@@ -52,6 +63,7 @@ class _Face:
     first_s: float
     last_s: float
     scores: list[float] = field(default_factory=list)
+    flaws: list[Reason] = field(default_factory=list)
 
 
 def check_file(
@@ -81,7 +93,7 @@ def _judge(
     rate_hz: float | None,
     on_frame: Callable[[Frame], None] | None,
 ) -> FileVerdict:
-    contract = model.contract
+    contract, frozen = model.contract, Repeats()
     score = PairScorer(model, contract)
     found: dict[int, _Face] = {}
     waiting: list[Pair] = []
@@ -93,6 +105,10 @@ def _judge(
         for track in tracks:
             face = found.setdefault(track.id, _Face(track.first_s, track.last_s))
             face.last_s = track.last_s
+        stands_still = frozen(frame) is Reason.FROZEN
+        for pair in ready:
+            if (wrong := Reason.FROZEN if stands_still else _flaw(pair, contract)) is not None:
+                found[pair.track].flaws.append(wrong)
         waiting += ready
         if len(waiting) >= _BATCH:
             _score(waiting, score, found)
@@ -101,16 +117,11 @@ def _judge(
             on_frame(frame)
     _score(waiting, score, found)
 
-    told = tuple(_told(track, face, contract) for track, face in found.items())
+    told = tuple(_told(track, face, contract, shortest_gap_s) for track, face in found.items())
     main = max(told, key=lambda t: t.pairs, default=None)
     if main is None:
         return FileVerdict(name, State.UNSURE, None, 0, Reason.NO_FACE, ())
-    reason = None
-    if main.verdict is State.UNSURE:
-        reason = Reason.UNDECIDED if main.pairs >= contract.min_pairs else Reason.FEW_PAIRS
-        if main.pairs == 0 and shortest_gap_s > contract.gap_max_s:
-            reason = Reason.FRAME_RATE
-    return FileVerdict(name, main.verdict, main.p_fake, main.pairs, reason, told)
+    return FileVerdict(name, main.verdict, main.p_fake, main.pairs, main.reason, told)
 
 
 def _score(waiting: Sequence[Pair], score: PairScore, found: dict[int, _Face]) -> None:
@@ -118,9 +129,21 @@ def _score(waiting: Sequence[Pair], score: PairScore, found: dict[int, _Face]) -
         found[pair.track].scores.append(float(p_fake))
 
 
-def _told(track: int, face: _Face, contract: Contract) -> TrackVerdict:
-    count = len(face.scores)
+def _flaw(pair: Pair, contract: Contract) -> Reason | None:
+    limits = Limits()
+    return Reason.TOO_SMALL if pair.face_px < limits.min_face_px else flaw(pair, contract.margin, limits)
+
+
+def _told(track: int, face: _Face, contract: Contract, shortest_gap_s: float) -> TrackVerdict:
+    count, verdict, reason = len(face.scores), State.UNSURE, None
     p_fake = sum(face.scores) / count if count else None
-    enough = p_fake is not None and count >= contract.min_pairs
-    verdict = decide(p_fake, contract.thresholds) if enough and p_fake is not None else State.UNSURE
-    return TrackVerdict(track, verdict, p_fake, count, face.first_s, face.last_s)
+    if p_fake is None and shortest_gap_s > contract.gap_max_s:
+        reason = Reason.FRAME_RATE
+    elif p_fake is None or count < contract.min_pairs:
+        reason = Reason.FEW_PAIRS
+    elif 2 * len(face.flaws) > count:
+        reason = mode(face.flaws)
+    else:
+        verdict = decide(p_fake, contract.thresholds)
+        reason = Reason.UNDECIDED if verdict is State.UNSURE else None
+    return TrackVerdict(track, verdict, p_fake, count, face.first_s, face.last_s, reason)

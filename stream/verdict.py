@@ -46,6 +46,14 @@ class Limits:
     stale_s: float = 0.8
 
 
+def flaw(pair: Pair, margin: float, limits: Limits) -> Reason | None:
+    """Why a pair's crops show too little to be evidence: TOO_DARK, TOO_BLURRED or None. margin: the contract's."""
+    seen = quality(pair.second, margin)
+    if seen.light < limits.min_light:
+        return Reason.TOO_DARK
+    return Reason.TOO_BLURRED if seen.blur > limits.max_blur else None
+
+
 @dataclass(slots=True)
 class _Evidence:
     since_s: float
@@ -122,20 +130,14 @@ class Window:
 
     def _take(self, evidence: _Evidence, pair: Pair, p_fake: float) -> None:
         """A good pair is evidence; of any other only its flaw is kept."""
-        flaw = self._flaw(pair)
-        evidence.flaws.append((pair.pts_s, flaw))
-        if flaw:
+        wrong = flaw(pair, self._contract.margin, self._limits)
+        evidence.flaws.append((pair.pts_s, wrong))
+        if wrong:
             return
         evidence.last_pair_s = pair.pts_s
         evidence.scores.append((pair.pts_s, p_fake))
         self._forget(evidence, pair.pts_s)
         evidence.history.append(_mean(evidence))
-
-    def _flaw(self, pair: Pair) -> Reason | None:
-        seen = quality(pair.second, self._contract.margin)
-        if seen.light < self._limits.min_light:
-            return Reason.TOO_DARK
-        return Reason.TOO_BLURRED if seen.blur > self._limits.max_blur else None
 
     def _forget(self, evidence: _Evidence, now_s: float) -> None:
         while evidence.flaws and now_s - evidence.flaws[0][0] > self._limits.flaw_s:
@@ -166,7 +168,7 @@ class Window:
             return Reason.TOO_SMALL
         if len(self._gaps_s) == _GAPS and median(self._gaps_s) > self._contract.gap_max_s:
             return Reason.FRAME_RATE
-        flaws = [flaw for _, flaw in evidence.flaws if flaw]
+        flaws = [wrong for _, wrong in evidence.flaws if wrong]
         if 2 * len(flaws) > len(evidence.flaws):
             return mode(flaws)
         if len(evidence.scores) < self._min_pairs:

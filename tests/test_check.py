@@ -106,3 +106,22 @@ def test_a_missing_file_and_a_text_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(SourceBroken):
         check_file(tmp_path / "text.mp4", Says(0.5))
+
+
+@pytest.mark.parametrize(
+    ("darker", "reason"),
+    [(0.1, Reason.TOO_DARK), (1.0, Reason.FROZEN)],
+)
+def test_a_face_that_mostly_shows_too_little_is_unsure_but_its_mean_is_told(
+    tmp_path: Path, darker: float, reason: Reason
+) -> None:
+    picture = np.random.default_rng(3).integers(60, 200, (90, 200, 3), dtype=np.uint8)
+    clip = write_clip(tmp_path / "poor.mp4", 120, (200, 90), picture=np.asarray(picture * darker, np.uint8))
+    told = check_file(clip, Says(0.9), Finds(lambda t: [LEFT] if darker == 1 or t < 1.4 else []), rate_hz=None)
+    assert (told.verdict, told.reason, told.p_fake) == (State.UNSURE, reason, pytest.approx(0.9))
+    assert told.tracks[0].reason is reason
+
+
+def test_a_face_too_small_to_be_judged_is_unsure(still: Path) -> None:
+    told = check_file(still, Says(0.9), Finds(lambda t: [Face(Box(10, 10, 40, 40))]), rate_hz=None)
+    assert (told.verdict, told.reason) == (State.UNSURE, Reason.TOO_SMALL)
