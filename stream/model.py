@@ -77,17 +77,28 @@ class Model:
         self.flow = flow_function(self.contract, self.file.parent)
 
     def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """P(fake) of each (S, S, C) uint8 image, (N,) float32 in [0, 1]; no image, no run."""
+        """P(fake) of each (S, S, C) uint8 image, (N,) float32 in [0, 1]; no image, no run.
+
+        Raises:
+            ModelError: the network cannot be run, or gives what is no probability (NaN, say).
+        """
         if not images:
             return np.zeros(0, np.float32)
         if self.contract.memory:
             return self.step(images, np.zeros((len(images), 2, self.contract.memory), np.float32))[0]
-        return np.asarray(self._run({self._input: np.stack(images)})[0], np.float32).reshape(-1)
+        return self._checked(self._run({self._input: np.stack(images)})[0], len(images))
 
     def step(self, images: Sequence[Image], states: States) -> tuple[NDArray[np.float32], States]:
         """P(fake) (N,) of one image of each of N faces, and their states (N, 2, M) after it."""
         p_fake, h, c = self._run({self._input: np.stack(images), "h": states[:, 0], "c": states[:, 1]})
-        return np.asarray(p_fake, np.float32).reshape(-1), np.stack((h, c), axis=1)
+        return self._checked(p_fake, len(images)), np.stack((h, c), axis=1)
+
+    def _checked(self, given: Any, count: int) -> NDArray[np.float32]:
+        """What the network gave as P(fake), (count,). Raises ModelError where it is none."""
+        p_fake = np.asarray(given, np.float32).reshape(-1)
+        if len(p_fake) != count or not bool(((p_fake >= 0) & (p_fake <= 1)).all()):
+            raise ModelError(f"{self.file} gives {p_fake[:4].tolist()} where P(fake) belongs: export it anew")
+        return p_fake
 
     def _run(self, feed: dict[str, NDArray[Any]]) -> Sequence[Any]:
         try:

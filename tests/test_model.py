@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -156,3 +157,15 @@ def test_opencv_gets_one_thread_and_several_cameras_give_the_model_one_each() ->
         assert use_threads(cameras=1) == min(2, os.cpu_count() or 1)
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize(("nodes", "told"), [("Log", "nan"), ("Neg", "-1.0")])
+def test_what_is_no_probability_is_an_error_of_the_model(tmp_path: Path, nodes: str, told: str) -> None:
+    path = tiny_model(tmp_path / "odd.onnx", CONTRACT)
+    graph = onnx.load(str(path))
+    graph.graph.node[-1].output[0] = "before"
+    graph.graph.node.append(onnx.helper.make_node("Neg", ["before"], ["minus"]))
+    graph.graph.node.append(onnx.helper.make_node(nodes, ["minus" if nodes == "Log" else "before"], ["p_fake"]))
+    onnx.save(graph, str(path))
+    with pytest.raises(ModelError, match=f"gives .*{told}.* where P.fake. belongs"):
+        Model(path, "cpu")([_image(255)])
