@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -373,3 +375,22 @@ def test_the_end_of_a_file_is_the_end(tmp_path: Path) -> None:
     with open_source(str(write_clip(tmp_path / "clip.mp4", frames=5))) as source:
         assert len(list(source)) == 5
         assert source.status.phase is Phase.ENDED
+
+
+@needs_rtsp
+def test_a_server_that_sends_slices_as_pictures_is_watched_whole_and_never_green(tmp_path: Path) -> None:
+    clip = tmp_path / "sliced.mp4"
+    chance = np.random.default_rng(5)
+    picture = np.repeat(np.repeat(chance.integers(90, 160, (12, 16, 1), dtype=np.uint8), 20, 0), 20, 1).repeat(3, 2)
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "10", "bf": "0", "x264-params": "slices=4"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for index in range(100):
+            shown = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            shown.pts, shown.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(shown))
+        container.mux(stream.encode(None))
+    with RtspServer(file=clip) as url, open_source(url) as source:
+        frames = running(source, 40)
+    apart = [int(np.abs(f.picture.bgr().astype(int) - picture).max()) for f in frames]
+    assert frames and max(apart) < 40

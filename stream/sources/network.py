@@ -17,7 +17,7 @@ from stream.redact import redact_url
 
 from .base import Sample, Samples, SourceOptions
 from .timeline import Lag
-from .video import Packets, accelerator, explain, samples, video_stream
+from .video import Packets, accelerator, explain, joined, samples, video_stream
 
 MAX_LAG_S = 5.0
 """A stream that runs this far behind is cut and connected anew: what is shown would be history."""
@@ -50,10 +50,12 @@ def network_samples(
             hwaccel=hwaccel,
         ) as container:
             stream = video_stream(container, name)
-            stream.thread_type = "SLICE"  # frame threads hold back a picture for each thread
+            # Frame threads hold back a picture for each thread; with slice threads FFmpeg neither mends nor marks
+            # a picture of which slices are missing, and its green or smeared rest would be judged.
+            stream.thread_type = "NONE"
             timeless = container.format.name in _WITHOUT_CLOCK
             health = _Health(stream, name, now)
-            for sample in samples(stream, health.packets(container.demux(stream)), live=True):
+            for sample in samples(stream, joined(stream, health.packets(container.demux(stream))), live=True):
                 if closed.is_set():
                     return
                 came = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from stream.pictures import ArrayPicture, Picture, VideoPicture
 from .base import HwAccel, Sample, Samples
 
 Packets = Iterator["av.Packet[av.VideoStream]"]  # generic in its stubs only
+_SLICED = frozenset({"h264", "hevc"})
 
 
 def accelerator(kind: HwAccel, name: str) -> HWAccel | None:
@@ -71,6 +73,40 @@ def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
                 sound = (sound or frame.key_frame) and not frame.is_corrupt
             form = (frame.width, frame.height, stream.codec_context.name, stream.time_base)
             yield Sample(picture(frame) if sound else None, frame.time, form)
+
+
+def joined(stream: av.VideoStream, packets: Packets) -> Packets:
+    """The packets, with those put together that are slices of one keyframe.
+
+    Some servers (GStreamer's payloader with config-interval=-1) send the parameter sets before every slice, and
+    FFmpeg then takes each slice for a picture. Joining costs a keyframe the wait for the next packet, so it begins
+    only when two keyframes of one time have been seen.
+    """
+    split, last = False, None
+    held: list[av.Packet[av.VideoStream]] = []
+    for packet in packets:
+        key = packet.is_keyframe and packet.pts is not None and stream.codec_context.name in _SLICED
+        split = split or (key and packet.pts == last)
+        last = packet.pts
+        if held and not (key and packet.pts == held[0].pts):
+            yield _one(held)
+            held = []
+        if split and key:
+            held.append(packet)
+        else:
+            yield packet
+    if held:
+        yield _one(held)
+
+
+def _one(slices: list[av.Packet[av.VideoStream]]) -> av.Packet[av.VideoStream]:
+    first = slices[0]
+    if len(slices) == 1:
+        return first
+    whole = cast("av.Packet[av.VideoStream]", av.Packet(b"".join(bytes(s) for s in slices)))
+    whole.stream, whole.time_base, whole.pts, whole.dts = first.stream, first.time_base, first.pts, first.dts
+    whole.is_keyframe = True
+    return whole
 
 
 def explain(error: av.error.FFmpegError | RuntimeError, name: str, hwaccel: HwAccel = "none") -> FlowtellError:
