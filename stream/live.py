@@ -123,18 +123,22 @@ class LiveLoop:
         self._reset.set()
 
     def run(self) -> None:
-        """Watch; every error of ours ends in ``error`` and in a last look."""
-        play, message = Play.ENDED, None
+        """Watch; every error ends in ``error`` and in a last look, and one that is not ours is raised as well."""
+        failure: FlowtellError | None = FlowtellError(
+            f"{self.camera}: flowtell itself has failed, please report the lines above"
+        )
         try:
             self._publish(Play.CONNECTING, None, fresh=False)
             with self._source:
                 self._watch()
+            failure = None
         except FlowtellError as error:
-            self.error = error
-            play, message = Play.FAILED, str(error)
+            failure = error
         finally:
+            self.error = failure
             self._verdicts = ()
-            self._publish(play, message, fresh=False)
+            play = Play.ENDED if failure is None else Play.FAILED
+            self._publish(play, None if failure is None else str(failure), fresh=False)
             self.done.set()
 
     def _watch(self) -> None:

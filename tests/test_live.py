@@ -176,3 +176,17 @@ def test_rates_are_those_of_the_last_two_seconds() -> None:
     assert (fps, pairs_hz, faces) == (10.5, 42.0, 2.0)  # 21 frames lie in the closed interval of 2 s
     assert latency_s == pytest.approx(0.03)
     assert meter.rates(20.0) == (0.0, 0.0, 0.0, None)
+
+
+def test_a_failure_that_nobody_thought_of_is_no_normal_end() -> None:
+    def puzzled(images: Sequence[Image]) -> NDArray[np.float32]:
+        raise ValueError("nobody thought of this")
+
+    source, told = Script(*frames(2)), list[Look]()
+    loop = LiveLoop("door", source, Judge(puzzled, CONTRACT, Always(), None), told.append, source.clock)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nobody thought"):
+        loop.run()
+    assert (
+        loop.error is not None and loop.error.exit_code == 1 and "door: flowtell itself has failed" in str(loop.error)
+    )
+    assert told[-1].status.play is Play.FAILED and loop.done.is_set() and not loop.ended

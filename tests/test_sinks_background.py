@@ -68,3 +68,18 @@ def test_a_broken_sink_is_left_and_takes_nothing_more() -> None:
     assert isinstance(sink.error, OutputError)
     with pytest.raises(OutputError, match="the disk is full"):
         raise sink.error
+
+
+class Puzzled(Gate):
+    """A sink with a mistake in it."""
+
+    def write(self, item: int) -> None:
+        raise ValueError("nobody thought of this")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sink_that_fails_unexpectedly_keeps_nobody_waiting() -> None:
+    with Background(Puzzled(), live=False, room=2) as sink:
+        for item in range(20):
+            sink.write(item)  # a file's items wait for room: without an end this would last for ever
+    assert sink.error is not None and "gate had to end" in str(sink.error)

@@ -59,13 +59,18 @@ class Background(Generic[T]):
             self.error = OutputError(f"{self.name} could not be finished: whoever takes it in has stopped reading")
 
     def _run(self) -> None:
+        failure: OutputError | None = OutputError(f"{self.name} had to end, please report the lines above")
         try:
             with self._sink as sink:
                 while (item := self._next()) is not None:
                     sink.write(item)
+            failure = None
         except OutputError as error:
+            failure = error
+        finally:
+            # Whatever happened, nobody may wait for ever on a thread that is gone.
             with self._changed:
-                self.error = error
+                self.error = failure
                 self._waiting.clear()
                 self._changed.notify_all()
 

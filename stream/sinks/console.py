@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Self
 
@@ -45,4 +44,4 @@ class Console:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        sys.stdout.flush()
+        pass  # every line was flushed when it was printed
