@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -18,6 +20,8 @@ TRAIN = frozenset(
     ("torch", "torchvision", "onnx", "onnxscript", "lightning", "lightning_fabric", "sklearn", "scipy", "matplotlib")
 )
 """Packages that the extra ``train`` brings."""
+
+_NOT_WRITTEN = frozenset((errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 app = App(
     name="flowtell",
@@ -38,10 +42,14 @@ app.command("stream.bench.cli:app", name="bench", help="Measure speed, latency, 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: see ``stream.errors``; 130 after Ctrl-C, 143 after SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text at all
     code = _run(arguments)
     try:
         sys.stdout.flush()
-    except OSError:  # whoever read it has gone; the interpreter must not try again when it ends
+    except OSError as error:
+        code = code or _not_written(error)
+        # the interpreter must not try again when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
@@ -55,9 +63,10 @@ def _run(arguments: list[str] | None) -> int:
     except CycloptsError as error:
         say(f"{' '.join(str(error).split())} (see flowtell --help)")
         return UsageError.exit_code
-    except BrokenPipeError:
-        say("whoever read the output has gone")
-        return OutputError.exit_code
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        return _not_written(error)
     except ImportError as error:
         missing = missing_extra(error)
         if missing is None:
@@ -67,6 +76,12 @@ def _run(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _not_written(error: OSError) -> int:
+    gone = error.errno == errno.EPIPE
+    say("whoever read the output has gone" if gone else f"the output cannot be written: {error.strerror}")
+    return OutputError.exit_code
 
 
 def missing_extra(error: BaseException | None) -> MissingExtra | None:

@@ -24,6 +24,7 @@ from .sources.base import HwAccel, Transport
 from .watch import Camera
 
 PASSWORD = "{password}"
+MOST_RATE_HZ = 1000.0
 _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "source": (str, int),
@@ -134,8 +135,8 @@ class _Entry:
             raise self.wrong(key, f"must be {kinds}")
         if key in _CHOICES and value not in _CHOICES[key]:
             raise self.wrong(key, f"must be one of {', '.join(_CHOICES[key])}")
-        if key == "rate" and not (value == "all" or (isinstance(value, int | float) and value > 0)):
-            raise self.wrong(key, 'must be a number above 0, or "all"')
+        if key == "rate" and not (value == "all" or (isinstance(value, int | float) and 0 < value <= MOST_RATE_HZ)):
+            raise self.wrong(key, f'must be a number above 0 and at most {MOST_RATE_HZ:g}, or "all"')
 
     def _uri(self) -> str:
         uri, password = str(self._table["source"]), self._password()
@@ -156,6 +157,8 @@ class _Entry:
                 return Path(self._path.parent, file).read_text(encoding="utf-8").rstrip("\r\n")
             except OSError as error:
                 raise self.wrong("password_file", f"cannot read {file} ({error.strerror})") from error
+            except UnicodeDecodeError as error:
+                raise self.wrong("password_file", f"{file} is not a text in UTF-8") from error
         return None
 
     def _line(self, key: str) -> int:

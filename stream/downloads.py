@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -94,7 +95,7 @@ def _download(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
             return bytes(answer.read(_LARGEST))
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, HTTPException, OSError) as error:
         why = getattr(error, "reason", None) or error
         raise ModelError(
             f"cannot download {url} ({why}): check the network, or fetch it elsewhere and give --face-model FILE"

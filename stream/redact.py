@@ -13,7 +13,8 @@ HIDDEN = "***"
 _SECRET = r"(?:pass|pwd|psw|secret|token|key|auth|sig|cred|session|code|pin|login|user)[\w.-]*="
 _URL_SECRET = re.compile(rf"({_SECRET})[^&]*", re.IGNORECASE)
 _TEXT_SECRET = re.compile(rf"({_SECRET})[^&\s]*", re.IGNORECASE)
-_TEXT_USER = re.compile(r"([a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
+# With a single slash as well, where it is meant for an address: paths lose the second one.
+_TEXT_USER = re.compile(r"([a-z][a-z0-9+.-]*://|(?:rtsps?|https?):/?)\S*@", re.IGNORECASE)
 
 
 def redact_url(url: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from stream.cli import missing_extra
 from stream.contract import Contract
 from tests.clips import write_clip
-from tests.conftest import Flowtell
+from tests.conftest import Flowtell, command, environment
 from tests.tiny import tiny_model
 
 
@@ -79,6 +81,10 @@ def free_port() -> int:
         (["check", "{clip}", "--model", "{place}/not.onnx"], 5, "is not an ONNX model"),
         (["models", "pull", "unknown"], 2, "yunet"),
         (["nonsense"], 2, "nonsense"),
+        (["rtsp://u:hunter2@host/live"], 2, "Unknown command"),
+        (["watch", "rtsp:/u:hunter2@host/live"], 2, "two slashes"),
+        (["watch", "{clip}", "--duration", "rtsp://u:hunter2@host/live"], 2, "--duration"),
+        (["check", "rtsp://u:hunter2@host/live"], 3, "no file"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_its_exit_code(
@@ -100,6 +106,41 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(
     assert done.returncode == code
     assert "hunter2" not in done.stderr + done.stdout
     assert (place / "there.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "{clip}"], ["check", "{clip}", "--json"], ["doctor"], ["models", "list"]]
+)
+def test_a_full_disk_behind_standard_output_is_one_sentence(
+    arguments: Sequence[str], model_file: Path, face_clip: Path
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    filled = [a.format(clip=face_clip) for a in arguments]
+    if arguments[0] != "models":
+        filled += ["--model", str(model_file)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command(*filled),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+            check=False,
+            env=environment(),
+        )
+    assert sentence_of(done.stderr) == "the output cannot be written: No space left on device"
+    assert done.returncode == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_file_whose_name_is_no_text_is_judged(
+    tmp_path: Path, flowtell: Flowtell, model_file: Path, face_clip: Path
+) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff.mp4")
+    odd.write_bytes(face_clip.read_bytes())
+    assert flowtell("check", odd, "--model", model_file).returncode == 0
+    assert flowtell("watch", odd, odd, "--model", model_file).returncode == 0
 
 
 def test_cuda_that_is_not_there_is_an_error(flowtell: Flowtell, model_file: Path, face_clip: Path) -> None:

@@ -60,8 +60,10 @@ def test_a_cameras_password_is_neither_in_its_repr_nor_in_its_sources_name(tmp_p
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("rate = 5", 'rate = "often"'), r':12: rate: must be a number above 0, or "all"'),
-        (("rate = 5", "rate = 0"), r':12: rate: must be a number above 0, or "all"'),
+        (("rate = 5", 'rate = "often"'), r':12: rate: must be a number above 0 and at most 1000, or "all"'),
+        (("rate = 5", "rate = 0"), r':12: rate: must be a number above 0 and at most 1000, or "all"'),
+        (("rate = 5", "rate = inf"), r":12: rate: must be a number above 0 and at most 1000"),
+        (("rate = 5", "rate = nan"), r":12: rate: must be a number above 0 and at most 1000"),
         (("rate = 5", "rate = true"), r":12: rate: must be a whole number or a number or"),
         (("rate = 5", "rates = 5"), r":12: rates: unknown; a camera knows name, source"),
         (('"udp"', '"smoke"'), r":6: rtsp_transport: must be one of tcp, udp"),
@@ -93,6 +95,12 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(UsageError, match="UTF-8"):
         read_config(tmp_path / "latin.toml", DEFAULTS)
+
+
+def test_a_password_file_that_is_no_text_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r":5: password_file: raw is not a text in UTF-8"):
+        read(tmp_path, GOOD.replace('password_env = "DOOR"', 'password_file = "raw"'))
 
 
 def test_several_sources_get_numbers_and_recordings_of_their_own() -> None:

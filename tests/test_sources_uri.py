@@ -40,6 +40,17 @@ def test_an_unknown_scheme_is_a_usage_error_without_the_password(uri: str) -> No
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("uri", ["rtsp:/u:secret@host/live", "http:u:secret@host", "RTSPS:u:secret@host"])
+def test_an_address_without_its_two_slashes_is_told_without_the_password(uri: str) -> None:
+    with pytest.raises(UsageError, match=r"an address begins with (rtsp|http|rtsps):// and two slashes") as raised:
+        open_source(uri)
+    assert "secret" not in str(raised.value)
+
+
+def test_blanks_around_an_address_are_no_part_of_it() -> None:
+    assert open_source(" rtsp://u:secret@cam/live\n").name == "rtsp://***@cam/live"
+
+
 @pytest.mark.parametrize(
     "options",
     [{"rtsp_transport": "pigeon"}, {"hwaccel": "abacus"}, {"size": (0, 480)}, {"fps": 0.0}, {"silence_s": 0.0}],

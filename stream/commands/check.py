@@ -19,6 +19,7 @@ from stream.errors import FlowtellError, NoFaceError, OutputError, UsageError
 from stream.faces import find_faces
 from stream.model import Model, use_threads
 from stream.records import Frame, State
+from stream.redact import redact
 from stream.scoring import RATE_HZ
 
 from .options import Device, FaceModel, ModelFile
@@ -50,12 +51,14 @@ def check(
         raise UsageError("give at least one file to check: see flowtell check --help")
     network, detector = Model(model, device, use_threads()), face_model_file(face_model)
     table, code = _table(), 0
+    err = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=err,
         transient=True,
+        disable=not err.is_terminal,
     )
     with bar:
         for file in files:
@@ -70,7 +73,7 @@ def check(
             except (OutputError, BrokenPipeError):
                 raise
             except FlowtellError as error:
-                bar.console.print(f"flowtell: {error}", markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(f"flowtell: {redact(str(error))}", markup=False, highlight=False, soft_wrap=True)
                 code = code or error.exit_code
             finally:
                 bar.remove_task(task)
@@ -81,6 +84,8 @@ def check(
 
 def _frames(file: Path) -> int | None:
     """How many frames the file says it has; None where it does not say, or cannot be read."""
+    if not file.is_file():
+        return None
     try:
         with av.open(str(file)) as container:
             return container.streams.video[0].frames or None if container.streams.video else None

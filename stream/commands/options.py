@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from stream.redact import redact
+
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], Parameter(help="Where the network runs; cuda fails rather than fall back.")
 ]
@@ -22,5 +24,5 @@ Rate = Annotated[str, Parameter(help="Pairs a second of each face that are score
 
 
 def say(sentence: str) -> None:
-    """Tell the user one sentence on standard error."""
-    print(f"flowtell: {sentence}", file=sys.stderr, flush=True)
+    """Tell the user one sentence on standard error, without any password that was typed where it does not belong."""
+    print(f"flowtell: {redact(sentence)}", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from stream.config import Defaults, from_arguments, read_config
+from stream.config import MOST_RATE_HZ, Defaults, from_arguments, read_config
 from stream.downloads import face_model_file
 from stream.errors import UsageError
 from stream.sources import SourceOptions
@@ -76,6 +76,6 @@ def pairs_per_second(rate: str) -> float | None:
         rate_hz = float(rate)
     except ValueError:
         rate_hz = 0.0
-    if not 0 < rate_hz <= 1000:
+    if not 0 < rate_hz <= MOST_RATE_HZ:
         raise UsageError(f"--rate must be a number of pairs a second above 0, or 'all', not {rate!r}")
     return rate_hz

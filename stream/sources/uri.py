@@ -34,8 +34,11 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
         UsageError: the address has a scheme that flowtell does not read, or a region that is none.
     """
     options = options or SourceOptions()
+    uri = uri.strip()
     scheme, separator, rest = uri.partition("://")
-    if separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+    if not separator and re.match(rf"({'|'.join(SCHEMES)}):", uri, re.IGNORECASE):
+        raise UsageError(f"an address begins with {uri.partition(':')[0].lower()}:// and two slashes")
+    if separator:
         if scheme.lower() not in SCHEMES:
             raise UsageError(
                 f"{redact_url(uri)} cannot be read: flowtell reads {', '.join(SCHEMES)}, webcams and files"
