@@ -6,12 +6,11 @@ import logging
 import warnings
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 
-from stream.contract import KEY, Contract
-from stream.errors import OutputError
+from stream.contract import Contract
+from train.calibrate import write_graph
 from train.models import p_fake
 from train.recurrent import RecurrentNetwork
 
@@ -80,18 +79,5 @@ def export(module: nn.Module, contract: Contract, out: Path) -> Path:
         noisy.setLevel(level)
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
-    model = program.model_proto
-    write(model, contract, out)
+    write_graph(program.model_proto, contract, out)
     return out
-
-
-def write(model: onnx.ModelProto, contract: Contract, out: Path) -> None:
-    """Save a graph as one file with the contract in its metadata, whole or not at all. Raises OutputError."""
-    onnx.helper.set_model_props(model, {KEY: contract.to_json()})
-    part = out.with_name(out.name + ".part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(model.SerializeToString())
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another place") from error

@@ -29,8 +29,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from stream.contract import KEY, Contract
 from stream.errors import ContractError, DataError, ModelError
-
-from .onnx_file import write
+from train.calibrate import write_graph
 
 Precision = Literal["fp32", "fp16", "int8"]
 LEAST_IMAGES = 32
@@ -53,7 +52,7 @@ def convert(onnx_path: Path, out: Path, precision: Precision, images: NDArray[np
         model = convert_float_to_float16(model, keep_io_types=True)
     elif precision == "int8":
         model = _quantised(onnx_path, contract, _checked(images, contract))
-    write(model, contract, out)
+    write_graph(model, contract, out)
     return out
 
 

@@ -115,7 +115,6 @@ def test_an_exported_model_is_scored_as_check_scores_it(tmp_path: Path) -> None:
         checked = check_file(video, model, rate_hz=rate_hz)
         assert len(told.p_fake) == checked.pairs > 2
         assert told.mean == pytest.approx(checked.p_fake)
-        assert told.duration_s == pytest.approx(told.times_s[-1] - told.times_s[0] + 0.04)
         assert 40 < told.face_px < 200
 
 

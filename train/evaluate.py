@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.contract import Contract
-from stream.errors import DataError, OutputError
+from stream.errors import DataError
 from stream.scoring import Scorer
 
+from . import runs
 from .manifest import Clip, check_both, read_manifest
 from .metrics import (
     ClipScores,
@@ -26,8 +26,10 @@ from .metrics import (
     auc,
     average_precision,
     bootstrap,
+    couples,
     eer,
     groups,
+    in_order,
     soft_accuracy,
 )
 from .scoring import Looking, score_clips, score_stored
@@ -144,23 +146,18 @@ def _by_method(
 
 def _paired(scored: Sequence[ClipScores], rounds: int) -> Figures | None:
     """Couples of one video, original and fake; None where there are none."""
-    couples: dict[str, tuple[list[ClipScores], list[ClipScores]]] = {}
-    for s in scored:
-        if s.clip.pair:
-            couples.setdefault(s.clip.pair, ([], []))[s.clip.fake].append(s)
-    whole = [(real, fake) for real, fake in couples.values() if real and fake]
-    if not whole:
+    both = couples(scored)
+    if not both:
         return None
-    among = [s for real, fake in whole for s in (*real, *fake)]
+    among = [s for couple in both.values() for s in couple]
     mean, fakes = np.array([s.mean for s in among]), np.array([s.clip.fake for s in among])
     group = groups([s.clip for s in among])
-    wins = [np.mean([[f.mean > r.mean for r in real] for f in fake]) for real, fake in whole]
     return {
-        "couples": len(whole),
+        "couples": len(both),
         "clips": len(among),
         "auc": asdict(bootstrap(auc, mean, fakes, group, rounds)),
         "accuracy": asdict(bootstrap(accuracy, mean, fakes, group, rounds)),
-        "right_order": float(np.mean(wins)),
+        "right_order": float(np.mean([in_order(couple) for couple in both.values()])),
     }
 
 
@@ -171,11 +168,7 @@ def report(model: Path, source: Path, contract: Contract, figures: Figures) -> F
 
 def write_json(value: Figures, out: Path) -> None:
     """Write figures as JSON; what cannot be told (NaN) becomes null. Raises OutputError."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(plain(value), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror}): choose another place") from error
+    runs.write_json(out, plain(value))
 
 
 def plain(value: Any) -> Any:

@@ -24,14 +24,12 @@ class ClipScores:
 
     ``times_s`` and ``p_fake`` are (N,) float64: when each pair's second frame was shown (seconds of the clip's own
     clock) and its calibrated P(fake). N is 0 where no face could be scored; ``reason`` then says why.
-    ``duration_s`` runs from the first frame of its first pair to its last; ``face_px`` is the mean side of its
-    canonical box.
+    ``face_px`` is the mean side of the face's canonical box.
     """
 
     clip: Clip
     times_s: Scores
     p_fake: Scores
-    duration_s: float = 0.0
     face_px: float = 0.0
     reason: str = ""
 
@@ -148,6 +146,20 @@ def groups(clips: Sequence[Clip]) -> NDArray[np.int64]:
     roots = [find(first) for first, *_ in keys]
     numbers = {root: n for n, root in enumerate(dict.fromkeys(roots))}
     return np.array([numbers[root] for root in roots], np.int64)
+
+
+def couples(scores: Sequence[ClipScores]) -> dict[str, list[ClipScores]]:
+    """The scored clips of each video of which there are both, original and fake, by the name of their ``pair``."""
+    videos: dict[str, list[ClipScores]] = {}
+    for s in scores:
+        if s.clip.pair and len(s.p_fake):
+            videos.setdefault(s.clip.pair, []).append(s)
+    return {pair: videos[pair] for pair in sorted(videos) if len({s.clip.fake for s in videos[pair]}) == 2}
+
+
+def in_order(couple: Sequence[ClipScores]) -> float:
+    """How often a fake of one video scores above its own original; ties count half."""
+    return auc(np.array([s.mean for s in couple]), np.array([s.clip.fake for s in couple], bool))
 
 
 def bootstrap(

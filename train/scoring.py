@@ -67,7 +67,7 @@ def score_clips(
         faces = find_faces(looking.face_model)
         try:
             found = clip_pairs(clip.path, scorer.contract, faces, looking.rate_hz)
-            return _main_face(clip, _score(spread(found, looking.pairs) if looking.pairs else found, scorer))
+            return main_face(clip, _score(spread(found, looking.pairs) if looking.pairs else found, scorer))
         except SourceError as error:
             return ClipScores(clip, np.zeros(0), np.zeros(0), reason=str(error))
 
@@ -88,20 +88,26 @@ def score_stored(
     scores = []
     for stored in clips:
         found = (stored.pair(i) for i in range(stored.pairs))
-        scores.append(_main_face(stored.clip, _score(found, scorer)))
+        scores.append(main_face(stored.clip, _score(found, scorer)))
         on_clip(stored.clip)
     return scores
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
+    """What is kept of a scored pair: its track, time and mean side of the face in pixels, and its P(fake)."""
+
     track: int
     pts_s: float
-    gap_s: float
     face_px: float
     p_fake: float
 
 
-def _score(found: Iterable[Pair], scorer: Scorer) -> Iterator[_Told]:
+def told_of(pair: Pair, p_fake: float) -> Told:
+    """A scored pair without its crops."""
+    return Told(pair.track, pair.pts_s, pair.face_px, float(p_fake))
+
+
+def _score(found: Iterable[Pair], scorer: Scorer) -> Iterator[Told]:
     """Score pairs as they come; their crops are let go at once, so that a clip may be of any length."""
     score, waiting = PairScorer(scorer, scorer.contract), list[Pair]()
     for pair in found:
@@ -112,22 +118,24 @@ def _score(found: Iterable[Pair], scorer: Scorer) -> Iterator[_Told]:
     yield from _told(waiting, score)
 
 
-def _told(waiting: Sequence[Pair], score: PairScorer) -> Iterator[_Told]:
-    for pair, p_fake in zip(waiting, score(waiting), strict=True):
-        yield _Told(pair.track, pair.pts_s, pair.gap_s, pair.face_px, float(p_fake))
+def _told(waiting: Sequence[Pair], score: PairScorer) -> Iterator[Told]:
+    return (told_of(pair, p_fake) for pair, p_fake in zip(waiting, score(waiting), strict=True))
 
 
-def _main_face(clip: Clip, told: Iterable[_Told]) -> ClipScores:
-    faces: dict[int, list[_Told]] = {}
+def main_face(clip: Clip, told: Iterable[Told], nothing: str = "no face was found for long enough") -> ClipScores:
+    """A clip's record along the face with the most pairs (the earliest of equals), as ``stream.check`` judges it.
+
+    ``nothing``: the reason that is given where no pair was scored.
+    """
+    faces: dict[int, list[Told]] = {}
     for one in told:
         faces.setdefault(one.track, []).append(one)
-    main = max(faces.values(), key=len, default=[])
-    if not main:
-        return ClipScores(clip, np.zeros(0), np.zeros(0), reason="no face was found for long enough")
+    if not faces:
+        return ClipScores(clip, np.zeros(0), np.zeros(0), reason=nothing)
+    main = faces[max(faces, key=lambda track: (len(faces[track]), -track))]
     return ClipScores(
         clip,
         np.array([t.pts_s for t in main]),
         np.array([t.p_fake for t in main]),
-        duration_s=main[-1].pts_s - main[0].pts_s + main[0].gap_s,
-        face_px=float(np.mean([t.face_px for t in main])),
+        float(np.mean([t.face_px for t in main])),
     )

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -82,19 +82,21 @@ def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
     Raises:
         OutputError: this PyAV has no x264, or the disk is full.
     """
-    all_frames = list(frames)
-    if not all_frames:
+    coming = iter(frames)
+    first = list(islice(coming, 50))  # enough to tell the rate by; a long clip's pictures would fill the memory
+    if not first:
         return []
-    width, height = (side - side % 2 for side in (all_frames[0].picture.width, all_frames[0].picture.height))
-    times = [frame.pts_s for frame in all_frames]
-    gaps = [b - a for a, b in pairwise(times)]
+    width, height = (side - side % 2 for side in (first[0].picture.width, first[0].picture.height))
+    gaps = [b.pts_s - a.pts_s for a, b in pairwise(first)]
     rate = Fraction(round(1 / float(np.median(gaps))) if gaps else 25)
+    times = list[float]()
     try:
         with av.open(str(file), "w") as container:
             stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.thread_count = 1  # the same bytes on every machine, and no threads below --jobs
-            for frame in all_frames:
+            for frame in chain(first, coming):
+                times.append(frame.pts_s)
                 bgr = np.ascontiguousarray(frame.picture.bgr()[:height, :width])
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24")))
             container.mux(stream.encode())

@@ -22,9 +22,11 @@ from train.metrics import (
     average_precision,
     bootstrap,
     calibration_error,
+    couples,
     detection_at,
     eer,
     groups,
+    in_order,
     reliability,
 )
 
@@ -140,26 +142,18 @@ def paired(found: Judged, sampling: Sampling, thresholds: Thresholds) -> dict[st
 
     ``wins`` is the share of couples in which the fake scores above its own original; ties count half.
     """
-    names = [s.clip.pair for s in found.scores]
-    both = {n for n in names if n and {s.clip.fake for s in found.scores if s.clip.pair == n} == {False, True}}
-    rows = np.array([n in both for n in names], bool)
-    if not rows.any():
+    both = couples(found.scores)
+    rows = np.array([s.clip.pair in both for s in found.scores], bool)
+    if not both:
         return None
-    couples = sorted(both)
-    margin = np.array([_margin([s for s in found.scores if s.clip.pair == n]) for n in couples])
-    first = {n: int(found.group[names.index(n)]) for n in couples}
+    person = {s.clip.pair: int(group) for s, group in zip(found.scores, found.group, strict=True)}
     wins = sampling.of(
-        lambda m, _: float(((m > 0) + 0.5 * (m == 0)).mean()),
-        margin,
-        np.ones(len(couples), bool),
-        np.array([first[n] for n in couples], np.int64),
+        lambda order, _: float(order.mean()),
+        np.array([in_order(couple) for couple in both.values()]),
+        np.ones(len(both), bool),
+        np.array([person[pair] for pair in both], np.int64),
     )
-    return subset(found, rows, sampling, thresholds) | {"couples": len(couples), "wins": asdict(wins)}
-
-
-def _margin(couple: Sequence[ClipScores]) -> float:
-    sides = [[s.mean for s in couple if s.clip.fake == fake] for fake in (True, False)]
-    return float(np.mean(sides[0]) - np.mean(sides[1]))
+    return subset(found, rows, sampling, thresholds) | {"couples": len(both), "wins": asdict(wins)}
 
 
 def called(scores: Sequence[ClipScores], state: State, thresholds: Thresholds) -> Flags:

@@ -26,7 +26,7 @@ from stream.sources import read_file
 from stream.tracking import Tracker
 from train.manifest import Clip
 from train.metrics import ClipScores
-from train.scoring import open_scorer
+from train.scoring import main_face, open_scorer, told_of
 
 from .alarms import THRESHOLDS, Alarms, Step, at_threshold, extremes, face_time_s, replay
 from .changes import BENIGN, RESAMPLED_FACE, ROBUSTNESS, ChangeFrames, hide_face
@@ -105,22 +105,10 @@ def _seen(frame: Frame) -> Frame:
 
 
 def record(clip: Clip, steps: Sequence[Step]) -> ClipScores:
-    """A clip's record along the face with the most pairs (the earliest of equals), as ``stream.check`` judges it."""
-    tracks = {track.id: track for step in steps for track in step.tracks}
-    rows = [(pair, float(p)) for step in steps for pair, p in zip(step.pairs, step.scores, strict=True)]
-    if not rows:
-        why = "no pair of frames is close enough in time" if tracks else "no face was found"
-        return ClipScores(clip, np.zeros(0), np.zeros(0), reason=why)
-    count = {track: sum(pair.track == track for pair, _ in rows) for track in tracks}
-    main = tracks[max(count, key=lambda track: (count[track], -track))]
-    own = [(pair, p) for pair, p in rows if pair.track == main.id]
-    return ClipScores(
-        clip,
-        np.array([pair.pts_s for pair, _ in own]),
-        np.array([p for _, p in own]),
-        main.last_s - main.first_s,
-        float(np.mean([pair.face_px for pair, _ in own])),
-    )
+    """A clip's record, as ``train.scoring.main_face`` makes it."""
+    told = (told_of(pair, p) for step in steps for pair, p in zip(step.pairs, step.scores, strict=True))
+    seen = any(step.tracks for step in steps)
+    return main_face(clip, told, "no pair of frames is close enough in time" if seen else "no face was found")
 
 
 def look(clip: Clip, changes: Sequence[str], setting: Setting) -> list[Look]:
