@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stream.errors import DataError, UsageError
-from tests.trainset import small_store
+from tests.trainset import SmallBody, small_store
 from train.ablate import Outcome, markdown, one_split, outcomes, run_trials, trainer, write_table
 from train.fit import Setting
 from train.manifest import Clip, read_manifest
@@ -80,7 +80,8 @@ def test_the_table_puts_the_best_first(tmp_path: Path) -> None:
     assert '"spread": null' in (tmp_path / "out" / "table.json").read_text()
 
 
-def test_forms_are_trained_alike_on_one_split_and_judged(tmp_path: Path) -> None:
+def test_forms_are_trained_alike_on_one_split_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.models._resnet18", SmallBody)
     store = small_store(tmp_path / "store", pairs=4)
     recipe = Recipe(epochs=1, batch=8, valid_batch=8, lr=0.01)
     parts = one_split(store, recipe, tmp_path / "split")

@@ -8,7 +8,7 @@ import pytest
 from stream.contract import Contract
 from stream.model import Model
 from tests.test_train_calibrate import sigmoid_model
-from tests.trainset import portrait_video, small_store
+from tests.trainset import SmallBody, portrait_video, small_store
 from train.cli import app
 from train.manifest import Clip, write_manifest
 
@@ -61,7 +61,10 @@ def test_evaluate_makes_a_quick_report(tmp_path: Path, manifest: Path) -> None:
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def test_ablate_leaves_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ablate_leaves_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.models._resnet18", SmallBody)
     store = small_store(tmp_path / "store", pairs=2)
     words = ("--recipe", "notebook-resnet18", "--forms", "rgb, flow", "--seeds", 1, "--accelerator", "cpu")
     small = [f"--set={c}" for c in ("epochs=1", "batch=4", "weights=none", "test_share=0.0", "best=auc")]
