@@ -22,32 +22,32 @@ _LEAST_WIDTH = 640
 _QUIT = ("q", "\x1b")
 
 
-def compose(looks: Sequence[Look], thresholds: Thresholds) -> Image:
-    """One picture of all cameras, (H, W, 3) BGR: one as large as it comes, several in a grid."""
+def compose(looks: Sequence[Look], thresholds: Thresholds, hint: str = "h: keys") -> Image:
+    """One picture of all cameras, (H, W, 3) BGR: one as large as it comes, several in a grid. hint: ends each line."""
     if len(looks) == 1:
         look = looks[0]
         width, height = (_LEAST_WIDTH, _LEAST_WIDTH * 9 // 16)
         if look.frame is not None:
             scale = max(1.0, _LEAST_WIDTH / look.frame.picture.width)
             width, height = round(look.frame.picture.width * scale), round(look.frame.picture.height * scale)
-        return _cell(look, width, height, thresholds)
+        return _cell(look, width, height, thresholds, hint)
     columns = math.ceil(math.sqrt(len(looks)))
     rows = math.ceil(len(looks) / columns)
     width, height = _GRID[0] // columns, _GRID[1] // max(rows, columns)
     canvas = np.zeros((height * rows, width * columns, 3), np.uint8)
     for place, look in enumerate(looks):
         x, y = place % columns * width, place // columns * height
-        canvas[y : y + height, x : x + width] = _cell(look, width, height, thresholds)
+        canvas[y : y + height, x : x + width] = _cell(look, width, height, thresholds, hint)
     return canvas
 
 
-def _cell(look: Look, width: int, height: int, thresholds: Thresholds) -> Image:
+def _cell(look: Look, width: int, height: int, thresholds: Thresholds, hint: str) -> Image:
     if look.frame is None:
         picture, verdicts = np.zeros((height, width, 3), np.uint8), look.verdicts
     else:
         picture, scale, corner = overlay.fit(look.frame.picture.bgr(), width, height)
         verdicts = tuple(replace(v, box=overlay.place(v.box, scale, corner)) for v in look.verdicts)
-    return overlay.draw(picture, verdicts, look.status.line() + "   h: keys", thresholds, look.status.notice())
+    return overlay.draw(picture, verdicts, f"{look.status.line()}   {hint}", thresholds, look.status.notice())
 
 
 @dataclass(slots=True)
@@ -91,9 +91,12 @@ class Viewer:
         self.quit = self.quit or self._screen.closed
         now = [look.now_s for look in looks]
         new = now != self._told and not self._held.picture
-        if new:
-            self._told, self._picture = now, compose(looks, self._thresholds)
-        if self._picture is None or not (new or "h" in pressed):
+        toggled = " " in pressed and bool(looks)
+        if new or toggled:
+            # A picture that is held says so: its verdicts are those of that moment.
+            hint = "HELD, space: go on" if self._held.picture else "h: keys"
+            self._told, self._picture = now, compose(looks, self._thresholds, hint)
+        if self._picture is None or not (new or toggled or "h" in pressed):
             self._screen.show(None)
         else:
             self._screen.show(overlay.draw_help(self._picture) if self._held.help else self._picture)
