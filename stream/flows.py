@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -140,9 +141,9 @@ def flow_function(contract: Contract, folder: Path | None = None) -> FlowFunctio
     if contract.flow_method == "farneback":
         if unknown := options.keys() - (farneback.__kwdefaults__ or {}).keys():
             raise ContractError(f"the contract's Farneback flow has unknown options {', '.join(sorted(unknown))}")
-        return partial(farneback, **options)
+        return _tried(partial(farneback, **options), options)
     if contract.flow_method == "dis":
-        if options.keys() - {"preset"} or options.get("preset", "fast") not in DIS_PRESETS:
+        if options.keys() - {"preset"} or str(options.get("preset", "fast")) not in DIS_PRESETS:
             raise ContractError(f"the contract's DIS flow takes preset, one of {', '.join(DIS_PRESETS)}, not {options}")
         return partial(dis, **options)
     if contract.flow_method == "pwcnet":
@@ -155,6 +156,16 @@ def flow_function(contract: Contract, folder: Path | None = None) -> FlowFunctio
         # A name only: a model file must not make us read anywhere else.
         return LearnedFlow(folder / Path(str(options["file"])).name, str(options["sha256"]))
     raise ContractError(f"unknown flow method {contract.flow_method!r}: this flowtell knows farneback, dis, pwcnet")
+
+
+def _tried(flow: FlowFunction, options: dict[str, Any]) -> FlowFunction:
+    """The function, once it has shown that OpenCV takes its options."""
+    crop = np.zeros((32, 32, 3), np.uint8)
+    try:
+        flow(crop, crop)
+    except (cv2.error, TypeError) as error:
+        raise ContractError(f"the contract's flow options cannot be meant: {options}") from error
+    return flow
 
 
 def _gray(crop: Image) -> NDArray[np.uint8]:

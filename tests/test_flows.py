@@ -67,6 +67,7 @@ def test_dis_takes_a_preset() -> None:
     ("method", "options", "says"),
     [
         ("farneback", {"speed": 3}, "unknown options speed"),
+        ("farneback", {"poly_n": "five"}, "cannot be meant"),
         ("dis", {"preset": "slow"}, "one of ultrafast, fast, medium"),
         ("dis", {"levels": 3}, "takes preset"),
         ("pwcnet", {"file": "flow.onnx"}, "file and sha256"),

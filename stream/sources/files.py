@@ -63,11 +63,12 @@ class FileSource:
         self._frames = read_file(path, hwaccel)
         self._first: Frame | None = None
         self._status = Status(Phase.CONNECTING)
+        self._over = False  # set from any thread; the status is the consumer's own
 
     @property
     def status(self) -> Status:
         """Where the source stands now."""
-        return self._status
+        return replace(self._status, phase=Phase.ENDED) if self._over else self._status
 
     def __enter__(self) -> Self:
         self._first = next(self._frames)
@@ -82,11 +83,11 @@ class FileSource:
 
     def close(self) -> None:
         """End it: ``next_frame`` gives nothing more."""
-        self._status = replace(self._status, phase=Phase.ENDED)
+        self._over = True
 
     def next_frame(self, timeout_s: float) -> Frame | None:
         """The next frame, however long decoding takes; None at the end of the file."""
-        if self._status.phase is Phase.ENDED:
+        if self._over:
             return None
         frame, self._first = self._first or next(self._frames, None), None
         if frame is None:
