@@ -12,6 +12,7 @@ from stream.contract import Contract
 from stream.flows import farneback
 from stream.fusion import blend, flow_picture, fuse, warp_back
 from stream.records import Box, Image, Pair
+from tests.chance import floats
 
 
 def notebook(first: Image, second: Image) -> Image:
@@ -45,7 +46,7 @@ def pair(first: Image, second: Image) -> Pair:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(-6, 6), st.floats(-6, 6), st.sampled_from([64, 112, 224]))
+@given(st.integers(0, 10_000), floats(-6, 6), floats(-6, 6), st.sampled_from([64, 112, 224]))
 def test_the_fused_picture_equals_the_notebooks_formula_exactly(seed: int, dx: float, dy: float, size: int) -> None:
     first = texture(seed, size)
     second = shifted(first, dx, dy)

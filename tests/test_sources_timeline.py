@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.sources.timeline import Backoff, Lag, Timeline
+from tests.chance import floats
 
 
 def test_a_recording_keeps_its_own_times() -> None:
@@ -82,10 +83,10 @@ def test_another_form_is_a_new_epoch_on_the_same_clock() -> None:
     assert timeline.epoch == 1
 
 
-times = st.one_of(st.none(), st.floats(-1e5, 1e5), st.floats(0, 1))
+times = st.one_of(st.none(), floats(-1e5, 1e5), floats(0, 1))
 
 
-@given(st.lists(st.tuples(times, st.floats(0, 10), st.booleans()), max_size=50))
+@given(st.lists(st.tuples(times, floats(0, 10), st.booleans()), max_size=50))
 def test_time_only_ever_goes_forward(frames: list[tuple[float | None, float, bool]]) -> None:
     timeline, arrived_s, last_s = Timeline(from_zero=True), 0.0, -1.0
     for pts_s, passed_s, reconnect in frames:

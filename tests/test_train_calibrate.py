@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from stream.contract import KEY, Contract
 from stream.errors import DataError, ModelError, UsageError
 from stream.model import Model
+from tests.chance import floats
 from tests.tiny import tiny_model
 from train.calibrate import (
     Calibration,
@@ -74,7 +75,7 @@ def scored(p_fake: Sequence[float], label: str, spread: float = 0.0) -> list[Cli
     ]
 
 
-@given(st.floats(-10, 10), st.floats(0.1, 10), st.floats(-5, 5), st.floats(0.1, 10), st.floats(-5, 5))
+@given(floats(-10, 10), floats(0.1, 10), floats(-5, 5), floats(0.1, 10), floats(-5, 5))
 def test_two_calibrations_in_a_row_are_one(x: float, t0: float, b0: float, t1: float, b1: float) -> None:
     temperature, bias = Calibration(t1, b1).after(t0, b0)
     assert x / temperature + bias == pytest.approx((x / t0 + b0) / t1 + b1, abs=1e-9)
