@@ -57,6 +57,10 @@ class Model:
         files = {"cpu": file or BUNDLED, "cuda": file or (BUNDLED_CUDA if BUNDLED_CUDA.is_file() else BUNDLED)}
         for needed in files.values():
             if not needed.is_file():
+                if file is None:
+                    raise ModelError(
+                        f"the bundled model {needed} is missing: install flowtell anew, or give --model FILE"
+                    )
                 raise ModelError(f"no model at {needed}: give --model FILE, or leave it out for the bundled one")
         self._session, self.device, self.why = _open(files, device, threads)
         self.file = files[self.device]
