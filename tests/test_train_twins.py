@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from skimage.data import astronaut
 
 from stream.contract import Contract
-from stream.errors import DataError
+from stream.errors import DataError, UsageError
 from train.bank import Bank, Moment, Source
 from train.dataset import ALTERED, ORIGINAL
 from train.fit import Setting, fit
@@ -84,6 +84,13 @@ def test_held_out_people_are_in_no_training_sample(bank: Bank) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
 
 
+def test_a_clip_of_a_held_out_person_and_another_is_in_neither_part(bank: Bank) -> None:
+    one = {held_out(m): m.source.identity for m in bank.moments}
+    first = bank.moments[0]
+    both = replace(first, source=replace(first.source, identity=f"{one[True]}|{one[False]}"))
+    assert held_out(both) and not held_out(both, of=all)
+
+
 def test_a_part_without_real_clips_is_one_clear_error(bank: Bank) -> None:
     with pytest.raises(DataError, match="no real clip"):
         Synthetic(bank, STACK, Mix(), 1, [m for m in bank.moments if m.source.still])
@@ -102,7 +109,7 @@ def test_the_recipe_options_reach_the_mix_and_unknown_ones_are_one_clear_error(b
     folder = bank._file.parent
     recipe = Recipe(data="synthetic", options={"epoch": 64, "valid": 10, "stills": 0.0, "degraded": 0.5})
     assert [len(samples(folder, STACK, part, recipe)) for part in ("train", "valid")] == [64, 10]
-    with pytest.raises(DataError, match="options"):
+    with pytest.raises(UsageError, match="options"):
         samples(folder, STACK, "train", Recipe(data="synthetic", options={"speed": 1}))
 
 

@@ -9,10 +9,13 @@ around the canonical face box, and scaled down only where the region is larger t
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +27,10 @@ from stream.pairing import cut
 from stream.pictures import ArrayPicture
 from stream.records import Box, Face, Frame, Image
 from stream.sources import read_file
+
+from .store import write_atomically
+
+T = TypeVar("T")
 
 MARGIN = 0.55
 MAX_SIDE = 320
@@ -93,13 +100,19 @@ def gather(
     jobs: int = 2,
     progress: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """Make a bank of at most ``moments`` per clip (one per still); returns a line for each source left out."""
+    """Make a bank of at most ``moments`` per clip (one per still); returns a line for each source left out.
+
+    Raises:
+        DataError: a process died. OutputError: the bank cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.json").unlink(missing_ok=True)  # an index of other pixels would be worse than none
     bad, index, offset = [], [], 0
-    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(jobs) as pool:
-        for source, found in zip(
-            sources, pool.map(_moments, [(s, face_model, moments) for s in sources], chunksize=4), strict=True
-        ):
+    # Spawned, not forked: OpenCV's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(jobs, context) as pool:
+        told = pool.map(_moments, [(s, face_model, moments) for s in sources], chunksize=4)
+        for source, found in zip(sources, _alive(told), strict=True):
             progress()
             if isinstance(found, str) or not found:
                 bad.append(f"{source.path}: {found or 'no face found'}")
@@ -110,8 +123,18 @@ def gather(
                 )
                 out.write(regions.tobytes())
                 offset += regions.size
-    (folder / "index.json").write_text(json.dumps([asdict(m) for m in index]))
+    write_atomically(folder / "index.json", lambda file: file.write(json.dumps([asdict(m) for m in index]).encode()))
     return bad
+
+
+def _alive(told: Iterator[T]) -> Iterator[T]:
+    try:
+        yield from told
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that gathered faces died: free some memory, or leave the clip out that crashes its decoder "
+            "('flowtell train prepare' names it)"
+        ) from error
 
 
 _Found = tuple[NDArray[np.uint8], float, float, NDArray[np.float32]]

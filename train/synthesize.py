@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 from cyclopts import Parameter
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from stream.commands.options import FaceModel, say
 from stream.contract import Contract
 from stream.downloads import face_model_file
-from stream.errors import DataError
+from stream.errors import DataError, UsageError
 from stream.records import Image
 
 from .bank import Bank, Moment, Source, gather
 from .dataset import ALTERED, ORIGINAL
+from .explain import write_png
 from .manifest import read_manifest
 from .recipe import Recipe
 from .twins import METHODS, Mix, Synthetic
@@ -27,10 +28,14 @@ from .twins import METHODS, Mix, Synthetic
 SHEET_COLUMNS = 9
 
 
-def held_out(moment: Moment, one_in: int = 6) -> bool:
-    """Whether a moment's person is kept from training: one of ``one_in``, by a hash of the name, in every run."""
+def held_out(moment: Moment, one_in: int = 6, of: Callable[[Iterable[bool]], bool] = any) -> bool:
+    """Whether a moment's person is kept from training: one of ``one_in``, by a hash of the name, in every run.
+
+    of: ``any`` or ``all`` of the people it shows; nobody is in both parts where training leaves out the former and
+    validation takes the latter.
+    """
     names = moment.source.identity.split("|")
-    return any(int(hashlib.sha1(name.encode()).hexdigest(), 16) % one_in == 0 for name in names)
+    return of(int(hashlib.sha1(name.encode()).hexdigest(), 16) % one_in == 0 for name in names)
 
 
 class TwinSamples:
@@ -65,11 +70,11 @@ def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> Twin
     try:
         mix = Mix(**options)
     except TypeError as error:
-        raise DataError(f"the recipe's options for synthetic data are wrong: {error}") from error
+        raise UsageError(f"the recipe's options for synthetic data are wrong: {error}") from error
     if part == "train":
         keep = [m for m in bank.moments if not held_out(m)]
         return TwinSamples(Synthetic(bank, contract, mix, recipe.seed, keep), epoch)
-    keep = [m for m in bank.moments if held_out(m)]
+    keep = [m for m in bank.moments if held_out(m, of=all)]
     return TwinSamples(Synthetic(bank, contract, Mix(deepfakes=0.0), 2**31, keep), valid, repeat=True)
 
 
@@ -115,7 +120,7 @@ def synthesize(
     made = Bank(bank)
     if not made.moments:
         raise DataError(f"no face was found in any of the {len(sources)} sources of {manifest}")
-    cv2.imwrite(str(bank / "sheet.png"), contact_sheet(made, Contract(input="stack", size=112), seed))
+    write_png(contact_sheet(made, Contract(input="stack", size=112), seed), bank / "sheet.png")
     for line in bad:
         say(line)
     print(f"{len(made.moments)} moments of {len(sources) - len(bad)} sources in {bank}; look at {bank / 'sheet.png'}")
