@@ -29,10 +29,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class TrackVerdict:
-    """What one face's whole time in a file says; ``p_fake`` is the mean over its ``pairs``, None without any.
-
-    ``reason`` tells an UNSURE and is None otherwise.
-    """
+    """What one face's whole time in a file says; ``p_fake`` is the mean over its ``pairs``, None without any."""
 
     track: int
     verdict: State
@@ -40,14 +37,13 @@ class TrackVerdict:
     pairs: int
     first_s: float
     last_s: float
-    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
     """What a file says: that of the face with the most pairs (the earliest of equals).
 
-    ``reason`` is that face's, or NO_FACE; ``tracks`` are in order of appearance.
+    ``reason`` tells an UNSURE and is None otherwise; ``tracks`` are in order of appearance.
     """
 
     file: str
@@ -117,11 +113,11 @@ def _judge(
             on_frame(frame)
     _score(waiting, score, found)
 
-    told = tuple(_told(track, face, contract, shortest_gap_s) for track, face in found.items())
-    main = max(told, key=lambda t: t.pairs, default=None)
-    if main is None:
+    told = [_told(track, face, contract, shortest_gap_s) for track, face in found.items()]
+    if not told:
         return FileVerdict(name, State.UNSURE, None, 0, Reason.NO_FACE, ())
-    return FileVerdict(name, main.verdict, main.p_fake, main.pairs, main.reason, told)
+    main, reason = max(told, key=lambda t: t[0].pairs)
+    return FileVerdict(name, main.verdict, main.p_fake, main.pairs, reason, tuple(track for track, _ in told))
 
 
 def _score(waiting: Sequence[Pair], score: PairScore, found: dict[int, _Face]) -> None:
@@ -134,7 +130,8 @@ def _flaw(pair: Pair, contract: Contract) -> Reason | None:
     return Reason.TOO_SMALL if pair.face_px < limits.min_face_px else flaw(pair, contract.margin, limits)
 
 
-def _told(track: int, face: _Face, contract: Contract, shortest_gap_s: float) -> TrackVerdict:
+def _told(track: int, face: _Face, contract: Contract, shortest_gap_s: float) -> tuple[TrackVerdict, Reason | None]:
+    """A face's verdict, and the reason where it is UNSURE."""
     count, verdict, reason = len(face.scores), State.UNSURE, None
     p_fake = sum(face.scores) / count if count else None
     if p_fake is None and shortest_gap_s > contract.gap_max_s:
@@ -146,4 +143,4 @@ def _told(track: int, face: _Face, contract: Contract, shortest_gap_s: float) ->
     else:
         verdict = decide(p_fake, contract.thresholds)
         reason = Reason.UNDECIDED if verdict is State.UNSURE else None
-    return TrackVerdict(track, verdict, p_fake, count, face.first_s, face.last_s, reason)
+    return TrackVerdict(track, verdict, p_fake, count, face.first_s, face.last_s), reason

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -109,6 +110,10 @@ def test_the_whole_screen_is_grabbed(display: subprocess.Popen[str]) -> None:
 
 def test_a_clip_that_plays_on_the_screen_is_watched_as_it_plays(playing: None) -> None:
     with open_source("screen:200x100+100+300") as source:
+        end_s = time.monotonic() + 30
+        # the player has drawn, but the display may be slow to show its window
+        while (first := source.next_frame(5.0)) and not first.picture.bgr().any():
+            assert time.monotonic() < end_s, "the player's window never came"
         frames = [f for f in (source.next_frame(5.0) for _ in range(40)) if f]
     assert {(f.picture.width, f.picture.height) for f in frames} == {(200, 100)}
     levels = [float(f.picture.bgr().mean()) for f in frames]
