@@ -61,6 +61,7 @@ PLAYER = """
 import itertools, cv2, numpy as np
 for i in itertools.count():
     cv2.imshow("clip", np.full((480, 640, 3), 30 + 10 * (i % 20), np.uint8))
+    cv2.moveWindow("clip", 0, 0)
     cv2.waitKey(40)
     if i == 3:
         print("PLAYING", flush=True)
