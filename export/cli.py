@@ -51,6 +51,7 @@ def export_checkpoint(
     network, contract = load(checkpoint)
     shown = real_images(contract, images, store, checkpoint.parent)
     with tempfile.TemporaryDirectory() as folder:
+        _copy_flow(contract.flow_options.get("file"), checkpoint.parent, Path(folder))  # to be compared, it must run
         made = export(network, contract, Path(folder, "fp32.onnx"))
         parity = compare(checkpoint, made, shown)
         refuse(parity, "fp32")

@@ -67,6 +67,7 @@ def prepare(
     only: Only = "",
     pairs: str = "all",
     size: int = 224,
+    margin: float = 0.2,
     face_model: FaceModel = None,
     workers: int | None = None,
 ) -> int:
@@ -84,11 +85,13 @@ def prepare(
         Pairs of each clip: a number, evenly spread; 'all'; 'notebook' (10, as it trained) or 'notebook-test' (30).
     size
         Side of the crops in pixels.
+    margin
+        What the crops show around the face on each side, as a share of it; recipe flowtell wants 0.1.
     workers
         Clips at a time; one for each core by default.
     """
     clips = read_manifest(manifest, only=only)
-    job = Job(store, Contract(size=size), _sampling(pairs), face_model_file(face_model))
+    job = Job(store, Contract(size=size, margin=margin), _sampling(pairs), face_model_file(face_model))
     with bar("clips", len(clips)) as on:
         done = prepare_store(clips, job, workers or os.cpu_count() or 1, on)
     console = Console(stderr=True)
