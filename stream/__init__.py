@@ -2,7 +2,7 @@
 
 import stream
 
-with stream.open_source("0") as source:            # a webcam, an RTSP address, the screen, a file
+with stream.open_source("0") as source:  # a webcam, an RTSP address, the screen, a file
     for frame, verdicts in stream.judge(source, stream.Model()):
         for verdict in verdicts:
             print(f"{frame.pts_s:.2f} s  face {verdict.track}  {verdict.state}  {verdict.p_fake}")
