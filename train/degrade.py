@@ -74,11 +74,11 @@ def h264(frames: list[np.ndarray], crf: int) -> list[np.ndarray]:
         )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
-            out.mux(
-                stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="bgr24"))
-            )
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="bgr24")
+            # Converted on one thread: slices converted side by side are not always the same bytes.
+            out.mux(stream.encode(picture.reformat(format="yuv420p", threads=1)))
         out.mux(stream.encode())
     buffer.seek(0)
     with av.open(buffer, "r", format="h264") as back:
         back.streams.video[0].thread_type = "NONE"
-        return [f.to_ndarray(format="bgr24") for f in back.decode(video=0)]
+        return [f.to_ndarray(format="bgr24", threads=1) for f in back.decode(video=0)]

@@ -98,7 +98,9 @@ def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
             for frame in chain(first, coming):
                 times.append(frame.pts_s)
                 bgr = np.ascontiguousarray(frame.picture.bgr()[:height, :width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24")))
+                # Converted on one thread too: slices converted side by side are not always the same bytes.
+                yuv = av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format="yuv420p", threads=1)
+                container.mux(stream.encode(yuv))
             container.mux(stream.encode())
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise OutputError(
