@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.contract import Contract
 from stream.errors import DataError
 from stream.fusion import fuse
-from stream.records import Box, Image, Pair
+from stream.pairing import cut
+from stream.pictures import ArrayPicture
+from stream.records import Box, Pair
 
 from .bank import Bank, Moment
 from .degrade import Degrade
@@ -55,24 +56,23 @@ class Synthetic:
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
         """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
         rng = np.random.default_rng((self._seed, index))
-        fake, real, face_px, center, made_by = self._make(rng, method)
+        fake, real, face_px, made_by = self._make(rng, method)
         degrade, spoil = Degrade.draw(rng), rng.random() < self._mix.degraded
-        flip, box = rng.random() < 0.5, _jitter(rng)
+        flip, jitter = rng.random() < 0.5, _jitter(rng)
         order = (1, 0) if rng.random() < 0.2 else (0, 1)
         images = []
         for frames in (fake, real):
             spoiled = degrade(frames) if spoil else frames
-            scale = spoiled.shape[1] / frames.shape[1]
-            crops = [_crop(spoiled[k], center * scale, face_px * scale, box, self._contract) for k in order]
+            side = spoiled.shape[1]
+            box = _moved(Box.square(side / 2, side / 2, face_px * (side / frames.shape[1])), jitter)
+            crops = [cut(ArrayPicture(spoiled[k]), box, self._contract.margin, self._contract.size) for k in order]
             if flip:
                 crops = [np.ascontiguousarray(c[:, ::-1]) for c in crops]
             pair = Pair(0, 0.0, self._contract.gap_s, crops[0], crops[1], Box(0, 0, face_px, face_px), face_px)
             images.append(fuse(pair, self._contract))
         return np.stack(images), made_by
 
-    def _make(
-        self, rng: np.random.Generator, method: str | None
-    ) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
+    def _make(self, rng: np.random.Generator, method: str | None) -> tuple[Frames, Frames, float, str]:
         if method == "deepfake" or (method is None and self._fakes and rng.random() < self._mix.deepfakes):
             return self._deepfake(rng)
         still = bool(self._stills) and rng.random() < self._mix.stills
@@ -94,9 +94,9 @@ class Synthetic:
             )
         else:
             fake = repaint(shot, rng)
-        return fake, real, shot.face_px, _center(moment, shot), made_by
+        return fake, real, shot.face_px, made_by
 
-    def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, NDArray[np.float64], str]:
+    def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, str]:
         clip = self._fakes[rng.integers(len(self._fakes))]
         k = int(rng.integers(len(clip)))
         partner = self._pairs.get(clip[0].source.pair) or self._clips[rng.integers(len(self._clips))]
@@ -110,7 +110,7 @@ class Synthetic:
             s.frames[:, (s.frames.shape[1] - side) // 2 :, (s.frames.shape[1] - side) // 2 :][:, :side, :side]
             for s in (fake, real)
         ]
-        return frames[0], frames[1], face_px, np.array([side / 2, side / 2]), "deepfake"
+        return frames[0], frames[1], face_px, "deepfake"
 
     def _shot(self, moment: Moment, rng: np.random.Generator, working: float) -> Shot:
         regions, landmarks = self._bank.regions(moment), np.asarray(moment.landmarks, np.float32)
@@ -137,25 +137,11 @@ def _by_clip(moments: Sequence[Moment]) -> list[list[Moment]]:
     return list(clips.values())
 
 
-def _center(moment: Moment, shot: Shot) -> NDArray[np.float64]:
-    side = shot.frames.shape[1]
-    return np.array([side / 2, side / 2])
-
-
 def _jitter(rng: np.random.Generator) -> NDArray[np.float64]:
     """Offset of the box's centre (x, y) and log of its scale, in shares of the face: a tracker's honest error."""
     return rng.normal(0, (0.035, 0.035, 0.05))
 
 
-def _crop(
-    image: Image, center: NDArray[np.float64], face_px: float, jitter: NDArray[np.float64], contract: Contract
-) -> Image:
-    side = max(8, round(face_px * float(np.exp(jitter[2])) * (1 + 2 * contract.margin)))
-    x, y = (round(float(c + j * face_px - side / 2)) for c, j in zip(center, jitter[:2], strict=True))
-    height, width = image.shape[:2]
-    part = image[max(y, 0) : min(y + side, height), max(x, 0) : min(x + side, width)]
-    edges = (max(-y, 0), max(y + side - height, 0), max(-x, 0), max(x + side - width, 0))
-    if any(edges):
-        part = np.asarray(cv2.copyMakeBorder(part, *edges, cv2.BORDER_REPLICATE), np.uint8)
-    how = cv2.INTER_AREA if side > contract.size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (contract.size, contract.size), interpolation=how), np.uint8)
+def _moved(box: Box, jitter: NDArray[np.float64]) -> Box:
+    cx, cy = box.center
+    return Box.square(cx + jitter[0] * box.w, cy + jitter[1] * box.w, box.w * float(np.exp(jitter[2])))
