@@ -96,7 +96,7 @@ def gather(
     sources: Sequence[Source],
     folder: Path,
     face_model: Path,
-    moments: int = 14,
+    moments: int = 24,
     jobs: int = 2,
     progress: Callable[[], None] = lambda: None,
 ) -> list[str]:
@@ -111,7 +111,7 @@ def gather(
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(jobs, context) as pool:
-        told = pool.map(_moments, [(s, face_model, moments) for s in sources], chunksize=4)
+        told = pool.map(_moments, [(s, original(s, sources), face_model, moments) for s in sources], chunksize=4)
         for source, found in zip(sources, _alive(told), strict=True):
             progress()
             if isinstance(found, str) or not found:
@@ -127,6 +127,12 @@ def gather(
     return bad
 
 
+def original(fake: Source, sources: Sequence[Source]) -> Source | None:
+    """The real clip of which a fake one was made, of the same person: the two panels of one video."""
+    pairs = (s for s in sources if s.label == "real" and s.pair and (s.pair, s.identity) == (fake.pair, fake.identity))
+    return next(pairs, None) if fake.label == "fake" else None
+
+
 def _alive(told: Iterator[T]) -> Iterator[T]:
     try:
         yield from told
@@ -140,8 +146,8 @@ def _alive(told: Iterator[T]) -> Iterator[T]:
 _Found = tuple[NDArray[np.uint8], float, float, NDArray[np.float32]]
 
 
-def _moments(task: tuple[Source, Path, int]) -> list[_Found] | str:
-    source, face_model, count = task
+def _moments(task: tuple[Source, Source | None, Path, int]) -> list[_Found] | str:
+    source, partner, face_model, count = task
     cv2.setNumThreads(1)
     detector = YunetFaces(face_model)
     try:
@@ -151,17 +157,27 @@ def _moments(task: tuple[Source, Path, int]) -> list[_Found] | str:
                 return "not a picture"
             face = _largest(detector.find(ArrayPicture(np.asarray(picture, np.uint8))))
             return [] if face is None else [_cut([Frame(0, 0.0, ArrayPicture(np.asarray(picture, np.uint8)))], [face])]
-        return list(_clip_moments(list(read_file(Path(source.path))), detector, count))
+        frames = list(read_file(Path(source.path)))
+        if partner is None:
+            return list(_clip_moments(frames, frames, detector, count))
+        originals = list(read_file(Path(partner.path)))
+        return list(_clip_moments(frames, originals if _alike(frames, originals) else frames, detector, count))
     except FlowtellError as error:
         return str(error)
 
 
-def _clip_moments(frames: list[Frame], detector: YunetFaces, count: int) -> Iterator[_Found]:
+def _alike(one: list[Frame], other: list[Frame]) -> bool:
+    first, second = ((len(frames), frames[0].picture.width, frames[0].picture.height) for frames in (one, other))
+    return first == second
+
+
+def _clip_moments(frames: list[Frame], originals: list[Frame], detector: YunetFaces, count: int) -> Iterator[_Found]:
+    """Moments of ``frames`` where the faces of ``originals`` are: a fake and its original are cut to the same pixel."""
     step = max(1, round(0.03 / max(1e-3, (frames[-1].pts_s - frames[0].pts_s) / max(1, len(frames) - 1))))
     starts = np.unique(np.linspace(0, max(0, len(frames) - 1 - 2 * step), count).round().astype(int))
     for start in starts:
-        triple = frames[start : start + 2 * step + 1 : step]
-        faces = [_largest(detector.find(f.picture)) for f in triple]
+        triple, looked_at = (f[start : start + 2 * step + 1 : step] for f in (frames, originals))
+        faces = [_largest(detector.find(f.picture)) for f in looked_at]
         known = [f for f in faces if f is not None]
         whole = len(triple) == len(known) == 3 and known[0].box.w >= MIN_FACE_PX
         if whole and min(known[0].box.overlap(f.box) for f in known) > 0.5:

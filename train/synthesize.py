@@ -85,7 +85,7 @@ def synthesize(
     only: Annotated[str, Parameter(help="Of the manifest, the clips alone whose path starts with this.")] = "",
     stills: Path | None = None,
     face_model: FaceModel = "yunet",
-    moments: int = 14,
+    moments: int = 24,
     seed: int = 1,
     workers: int = 2,
 ) -> int:

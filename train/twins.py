@@ -51,7 +51,7 @@ class Synthetic:
         self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
         if not self._clips:
             raise DataError("the face bank holds no real clip for this part: gather more people")
-        self._pairs = {c[0].source.pair: c for c in self._clips if c[0].source.pair}
+        self._pairs = {(c[0].source.pair, c[0].source.identity): c for c in self._clips if c[0].source.pair}
 
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
         """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
@@ -99,9 +99,14 @@ class Synthetic:
     def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, str]:
         clip = self._fakes[rng.integers(len(self._fakes))]
         k = int(rng.integers(len(clip)))
-        partner = self._pairs.get(clip[0].source.pair) or self._clips[rng.integers(len(self._clips))]
-        fake = self._shot(clip[k], rng, 1.0)
-        real = self._shot(partner[min(k, len(partner) - 1)], np.random.default_rng(k), 1.0)
+        who = clip[0].source.pair, clip[0].source.identity
+        partner = self._pairs.get(who) or self._clips[rng.integers(len(self._clips))]
+        # The same moment and gap of both: a live swap and its original then differ in the face alone.
+        seed = int(rng.integers(2**31))
+        fake, real = (
+            self._shot(moments[min(k, len(moments) - 1)], np.random.default_rng(seed), 1.0)
+            for moments in (clip, partner)
+        )
         # Matched size: what differs between sources in resolution must not tell the label.
         face_px = min(fake.face_px, real.face_px) * rng.uniform(0.6, 1.0)
         fake, real = fake.resized(face_px / fake.face_px), real.resized(face_px / real.face_px)
