@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -27,9 +26,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from stream.contract import KEY, Contract
-from stream.errors import ContractError, DataError, ModelError
-from train.calibrate import write_graph
+from stream.contract import Contract
+from stream.errors import DataError
+from train.calibrate import read_graph, write_graph
 
 Precision = Literal["fp32", "fp16", "int8"]
 LEAST_IMAGES = 32
@@ -45,8 +44,7 @@ def convert(onnx_path: Path, out: Path, precision: Precision, images: NDArray[np
         ModelError: ``onnx_path`` is missing or not ONNX. ContractError: it carries no contract.
         DataError: int8 without enough images of the contract's shape. OutputError: ``out`` cannot be written.
     """
-    model = _load(onnx_path)
-    contract = _contract(model, onnx_path)
+    model, contract = read_graph(onnx_path)
     if precision == "fp16":
         # The bytes come in as they are and P(fake) leaves as float32, whatever is computed in between.
         model = convert_float_to_float16(model, keep_io_types=True)
@@ -91,22 +89,6 @@ def _quantised(onnx_path: Path, contract: Contract, images: NDArray[np.uint8]) -
             return onnx.load(str(done))
     finally:
         log.setLevel(level)
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
-        raise ModelError(f"no model at {path}: export one with 'flowtell export'")
-    try:
-        return onnx.load(str(path))
-    except DecodeError as error:
-        raise ModelError(f"{path} is not an ONNX model: export one with 'flowtell export'") from error
-
-
-def _contract(model: onnx.ModelProto, path: Path) -> Contract:
-    text = next((p.value for p in model.metadata_props if p.key == KEY), None)
-    if text is None:
-        raise ContractError(f"{path} carries no flowtell contract: export it with 'flowtell export'")
-    return Contract.from_json(text)
 
 
 def _checked(images: NDArray[np.uint8] | None, contract: Contract) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from stream.contract import KEY, Contract, Thresholds
-from stream.errors import DataError, ModelError, UsageError
+from stream.errors import ContractError, DataError, ModelError, UsageError
 
 from .metrics import ClipScores, Scores
 from .store import write_atomically
@@ -130,15 +130,21 @@ def _beyond(values: Scores, rate: float) -> float:
 
 
 def read_graph(file: Path) -> tuple[onnx.ModelProto, Contract]:
-    """An ONNX file with its contract. Raises ModelError, ContractError."""
+    """An exported model's graph and contract.
+
+    Raises:
+        ModelError: the file is missing or not ONNX. ContractError: it carries no contract, or one that cannot be met.
+    """
+    if not file.is_file():
+        raise ModelError(f"no model at {file}: export one with 'flowtell export'")
     try:
         model = onnx.load(str(file))
     except (OSError, DecodeError) as error:
-        raise ModelError(f"{file} is not an ONNX model that can be read: give an exported model") from error
-    kept = {entry.key: entry.value for entry in model.metadata_props}
-    if KEY not in kept:
-        raise ModelError(f"{file} carries no flowtell contract: export it with 'flowtell export'")
-    return model, Contract.from_json(kept[KEY])
+        raise ModelError(f"{file} is not an ONNX model: export one with 'flowtell export'") from error
+    text = next((entry.value for entry in model.metadata_props if entry.key == KEY), None)
+    if text is None:
+        raise ContractError(f"{file} carries no flowtell contract: export it with 'flowtell export'")
+    return model, Contract.from_json(text)
 
 
 def calibrated(model: onnx.ModelProto, contract: Contract, step: Calibration) -> tuple[onnx.ModelProto, Contract]:
