@@ -44,6 +44,8 @@ def test_videos_become_a_store_and_a_model_is_judged_on_it_and_on_them(
     assert stored["counts"] == {"clips": 2, "fake": 1, "real": 1, "pairs": 6, "people": 1, "unscored": 0}
     assert [row["clip"] for row in live["unscored"]] == ["c.mp4"]
     assert live["paired"]["couples"] == 1
+    assert flowtell("train", "evaluate", model, tmp_path / "store", "--every-pair") == 2
+    assert "leave out --pairs, --every-pair and --face-model" in capsys.readouterr().err
 
 
 def test_when_no_clip_gives_pairs_each_says_why_and_the_exit_code_tells(
@@ -91,6 +93,11 @@ def test_part_of_a_manifest_can_be_taken_by_its_folder(tmp_path: Path) -> None:
         (["train", "fit", "none", "run", "--set", "speed=1"], 2, "unknown keys speed"),
         (["train", "fit", "none", "run", "--weights", "none"], 8, "none is no pair store"),
         (["train", "evaluate", "none.onnx", "none.csv"], 5, "no model at none.onnx"),
+        (["train", "evaluate", "m.onnx", "m.csv", "--report", "r", "--json", "j"], 2, "leave out --json and --pairs"),
+        (["train", "evaluate", "m.onnx", "m.csv", "--report", "r", "--pairs", "3"], 2, "leave out --json and --pairs"),
+        (["train", "evaluate", "m.onnx", "m.csv", "--quick"], 2, "give --report DIR as well"),
+        (["train", "evaluate", "m.onnx", "m.csv", "--workers", "0"], 2, "--workers"),
+        (["train", "fit", "none", "run", "--workers", "-1"], 2, "--workers"),
         (["train", "evaluate", "none.pt", "none.csv"], 5, "no file none.pt"),
         (["export", "none.pt", "out.onnx"], 5, "no file none.pt"),
     ],

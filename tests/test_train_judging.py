@@ -35,7 +35,7 @@ def test_calibrate_writes_a_model_and_says_its_thresholds(
     tmp_path: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = sigmoid_model(tmp_path / "m.onnx", CONTRACT)
-    run("calibrate", model, manifest, tmp_path / "c.onnx", "--jobs", 1, "--device", "cpu", "--by-window")
+    run("calibrate", model, manifest, tmp_path / "c.onnx", "--workers", 1, "--device", "cpu", "--by-window")
     contract = Model(tmp_path / "c.onnx", "cpu").contract
     assert contract.scores["calibrated_on"] | {"thresholds": None} == {
         "real": 1,
@@ -49,15 +49,18 @@ def test_calibrate_writes_a_model_and_says_its_thresholds(
 
 def test_explain_leaves_its_pictures_where_it_is_told(tmp_path: Path, manifest: Path) -> None:
     model = sigmoid_model(tmp_path / "m.onnx", CONTRACT)
-    run("explain", model, manifest, "--out", tmp_path / "out", "--clips", 2, "--jobs", 1, "--device", "cpu")
+    run("explain", model, manifest, "--out", tmp_path / "out", "--clips", 2, "--workers", 1, "--device", "cpu")
     assert (tmp_path / "out" / "clips.png").is_file()
     assert len(json.loads((tmp_path / "out" / "saliency.json").read_text())["clips"]) == 2
 
 
 def test_evaluate_makes_a_quick_report(tmp_path: Path, manifest: Path) -> None:
     model = sigmoid_model(tmp_path / "m.onnx", CONTRACT)
-    run("evaluate", model, manifest, "--report", tmp_path / "out", "--quick", "--workers", 1, "--device", "cpu")
-    assert "robustness" not in json.loads((tmp_path / "out" / "report.json").read_text())
+    words = ("--quick", "--every-pair", "--workers", 1, "--device", "cpu")
+    run("evaluate", model, manifest, "--report", tmp_path / "out", *words)
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "robustness" not in told and told["rate_hz"] is None
+    assert [row["pairs"] for row in told["scores"]] == [6, 6]  # 10 a second would be 3
     assert (tmp_path / "out" / "report.html").is_file()
 
 

@@ -85,7 +85,7 @@ def test_a_clip_that_cannot_be_read_says_so_and_stops_nothing(tmp_path: Path, se
 
 def test_processes_score_as_one_does(clips: list[Clip], setting: Setting) -> None:
     tasks = [(clip, (PLAIN,)) for clip in clips[:2]]
-    alone, together = look_at_all(tasks, setting), look_at_all(tasks, setting, jobs=2)
+    alone, together = look_at_all(tasks, setting), look_at_all(tasks, setting, workers=2)
     assert [a.scores.clip.name for a in together] == ["0.mp4", "1.mp4"]
     assert all(np.array_equal(a.scores.p_fake, b.scores.p_fake) for a, b in zip(alone, together, strict=True))
     assert [a.alarms for a in alone] == [a.alarms for a in together]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -25,6 +26,7 @@ from .prepare import Evenly, Job, Sampling
 from .prepare import prepare as prepare_store
 from .sampling import TO_LEARN, TO_TEST
 from .split import split as split_clips
+from .store import is_store
 
 app = App(name="train", help="Prepare data, fit a network, evaluate it.")
 app.command(
@@ -42,6 +44,10 @@ app.command(
 )
 
 Only = Annotated[str, Parameter(help="Of a manifest, the clips alone whose path starts with this, as in train/.")]
+Workers = Annotated[int, Parameter(validator=Number(gte=1))]
+Makers = Annotated[
+    int, Parameter(validator=Number(gte=0), help="Processes that make samples, for each training process; 0 for none.")
+]
 
 
 @contextmanager
@@ -69,7 +75,7 @@ def prepare(
     size: int = 224,
     margin: float = 0.2,
     face_model: FaceModel = None,
-    workers: int | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Cut the pairs of crops of every clip into a store; an interrupted run goes on where it was.
 
@@ -146,7 +152,7 @@ def fit(
     weights: Annotated[str | None, Parameter(help="imagenet, none (from scratch), or a file of weights.")] = None,
     epochs: int | None = None,
     split: Path | None = None,
-    workers: int = 2,
+    workers: Makers = 2,
     accelerator: str = "auto",
 ) -> int:
     """Train a network into a folder; the same command goes on with a run that was interrupted.
@@ -163,8 +169,6 @@ def fit(
         A recipe by name or file.
     split
         A folder of 'train split'; by identity and the recipe's shares otherwise.
-    workers
-        Processes that make samples, for each training process.
     accelerator
         auto, cpu or cuda.
     """
@@ -209,7 +213,7 @@ def evaluate(
     every_pair: bool = False,
     device: Device = "auto",
     face_model: FaceModel = None,
-    workers: int = 2,
+    workers: Workers = 2,
 ) -> int:
     """Measure a model on clips: AUC, EER, AP and accuracy by clip and pair, with 95 % intervals by identity.
 
@@ -236,16 +240,23 @@ def evaluate(
     from . import evaluate as judged  # noqa: PLC0415  (what only preparing needs should start at once)
     from .scoring import Looking, open_scorer  # noqa: PLC0415
 
+    if report is not None and (json is not None or pairs is not None):
+        raise UsageError("--report judges every clip whole and writes a report.json: leave out --json and --pairs")
+    if quick and report is None:
+        raise UsageError("--quick shortens a report: give --report DIR as well")
+    if is_store(manifest) and (pairs is not None or every_pair or face_model is not None):
+        raise UsageError("a store's pairs are as they were prepared: leave out --pairs, --every-pair and --face-model")
     detector = face_model_file(face_model)
+    rate_hz = None if every_pair else RATE_HZ
     if report is not None:
         from .report import Options, Setting, write_report  # noqa: PLC0415
 
-        setting = Setting(model, device=device, face_model=detector)
+        setting = Setting(model, device=device, face_model=detector, rate_hz=rate_hz)
         write_report(setting, manifest, report, Options(quick, workers, only))
         Console().print(f"{report / 'report.html'} and report.json hold everything", highlight=False)
         return 0
     scorer = open_scorer(model, device)
-    looking = Looking(None if every_pair else RATE_HZ, pairs, detector, workers)
+    looking = Looking(rate_hz, pairs, detector, workers)
     with bar("clips") as on:
         scores = judged.gather(scorer, manifest, looking, on, only)
     figures = judged.report(model, manifest, scorer.contract, judged.judge(scores))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from .cli import Workers
 from .datasets import SplitName, make_manifest, parts_folder
 from .layouts import Compression, Layout
 
@@ -90,7 +91,7 @@ def flow(
 
 
 def shards(
-    store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: int = 0, workers: int = 2
+    store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: int = 0, workers: Workers = 2
 ) -> int:
     """Write a pair store as sharded tars, which 'train fit --set data=train.shard_stream:samples' reads.
 
@@ -104,6 +105,8 @@ def shards(
         A folder of 'train split' or 'train manifest --split'; by identity, 70/20/10, otherwise.
     per_shard
         Pairs of one file.
+    workers
+        Record files at a time.
     """
     from .parts import stored_parts  # noqa: PLC0415
     from .recipe import Recipe  # noqa: PLC0415

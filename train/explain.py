@@ -169,7 +169,7 @@ def explain(
     setting: Setting,
     folder: Path,
     count: int = 16,
-    jobs: int = 1,
+    workers: int = 1,
     on_clip: Callable[[str], None] = lambda what: None,
 ) -> list[Shown]:
     """Score clips, look into about ``count`` of them, and write ``clips.png``, ``means.png`` and ``saliency.json``.
@@ -177,7 +177,7 @@ def explain(
     Raises:
         DataError: nothing to show. ModelError: the model. OutputError: ``folder`` cannot be written.
     """
-    looks = look_at_all([(clip, (PLAIN,)) for clip in clips], setting, jobs, lambda _: on_clip("scored"))
+    looks = look_at_all([(clip, (PLAIN,)) for clip in clips], setting, workers, lambda _: on_clip("scored"))
     told = [look.scores for look in looks if len(look.scores.p_fake)]
     wrong_by = [1 - s.mean if s.clip.fake else s.mean for s in told]
     shown = []

@@ -12,7 +12,7 @@ from rich.console import Console
 from stream.commands.options import Device, FaceModel
 from stream.downloads import face_model_file
 
-from .cli import Only, bar
+from .cli import Makers, Only, Workers, bar
 from .manifest import read_manifest
 from .metrics import ClipScores
 
@@ -28,7 +28,7 @@ def calibrate(
     by_window: bool = False,
     device: Device = "auto",
     face_model: FaceModel = None,
-    jobs: int = 2,
+    workers: Workers = 2,
 ) -> int:
     """Fit temperature and bias on clips nothing was trained on, choose thresholds, and write the model anew.
 
@@ -48,8 +48,8 @@ def calibrate(
         At most this share of fake clips is called REAL.
     by_window
         Thresholds that hold at every moment of the live window, not only for the clip's mean.
-    jobs
-        Processes that score clips.
+    workers
+        Clips at a time.
     """
     from .calibrate import calibrate as calibrate_model  # noqa: PLC0415  (onnx takes a second to import)
     from .report.scoring import PLAIN, Setting, look_at_all  # noqa: PLC0415
@@ -59,7 +59,9 @@ def calibrate(
 
     def look(file: Path) -> tuple[Sequence[ClipScores], Sequence[tuple[float, float] | None]]:
         with bar(f"clips through {file.name}", len(clips)) as on:
-            looks = look_at_all([(c, (PLAIN,)) for c in clips], Setting(file, detector, device), jobs, lambda _: on())
+            looks = look_at_all(
+                [(c, (PLAIN,)) for c in clips], Setting(file, detector, device), workers, lambda _: on()
+            )
         return [found.scores for found in looks], [found.range for found in looks]
 
     contract = calibrate_model(model, out, look, (false_rate, missed_rate), by_window)
@@ -82,7 +84,7 @@ def explain(
     clips: int = 16,
     device: Device = "auto",
     face_model: FaceModel = None,
-    jobs: int = 2,
+    workers: Workers = 2,
 ) -> int:
     """Draw where the network looks, over the clips that it tells most right and most wrong.
 
@@ -98,8 +100,8 @@ def explain(
         The folder for clips.png, means.png and saliency.json.
     clips
         About how many clips are looked into.
-    jobs
-        Processes that score clips.
+    workers
+        Clips at a time.
     """
     from .explain import explain as look_into  # noqa: PLC0415
     from .report.scoring import Setting  # noqa: PLC0415
@@ -107,7 +109,7 @@ def explain(
     found = read_manifest(manifest, only=only)
     setting = Setting(model, face_model_file(face_model), device)
     with bar("clips", len(found) + min(len(found), clips)) as on:
-        shown = look_into(found, setting, out, clips, jobs, on)
+        shown = look_into(found, setting, out, clips, workers, on)
     Console().print(f"{out / 'clips.png'} shows {len(shown)} clips, the most wrong first", highlight=False)
     return 0
 
@@ -125,7 +127,7 @@ def ablate(
     split: Path | None = None,
     pairs: int | None = None,
     face_model: FaceModel = None,
-    workers: int = 2,
+    workers: Makers = 2,
     accelerator: str = "auto",
 ) -> int:
     """Put flow on trial: train every input form with several seeds by one recipe, and compare them on other clips.

@@ -30,12 +30,12 @@ from .scoring import BACKGROUND, PLAIN, RESAMPLED, Look, Setting, look_at_all
 class Options:
     """How thorough a judgement is.
 
-    ``quick`` leaves the changes and probes out; ``jobs`` processes work side by side; ``only`` takes the clips alone
+    ``quick`` leaves the changes and probes out; ``workers`` processes work side by side; ``only`` takes the clips alone
     whose path starts with it; ``sampling`` says how intervals are drawn.
     """
 
     quick: bool = False
-    jobs: int = 1
+    workers: int = 1
     only: str = ""
     sampling: figures.Sampling = field(default_factory=figures.Sampling)
 
@@ -75,7 +75,7 @@ def judge(
 ) -> dict[str, Any]:
     """Score the clips and work out every figure of the report; figures that cannot be told are NaN."""
     began = time.monotonic()
-    looks = _score(setting, [(clip, (PLAIN,)) for clip in clips], options.jobs, console, "clips")
+    looks = _score(setting, [(clip, (PLAIN,)) for clip in clips], options.workers, console, "clips")
     took_s = time.monotonic() - began
     found = figures.judged(looks, options.sampling.seed)
     if found.fake.all() or not found.fake.any():
@@ -126,7 +126,7 @@ def _changes(
     console.print(f"{len(everywhere)} changes of all clips and {len(on_reals)} of reals: about {_minutes(expected_s)}")
     tasks: list[tuple[Clip, tuple[str, ...]]] = [(c, everywhere[i::3]) for c in clips for i in range(3)]
     tasks += [(c, on_reals[i::2]) for c in reals for i in range(2)]
-    looks = _score(setting, tasks, options.jobs, console, "changed clips")
+    looks = _score(setting, tasks, options.workers, console, "changed clips")
 
     def figure(name: str) -> dict[str, Any]:
         changed = [look for look in looks if look.change == name]
@@ -140,12 +140,12 @@ def _changes(
 
 
 def _score(
-    setting: Setting, tasks: Sequence[tuple[Clip, Sequence[str]]], jobs: int, console: Console, what: str
+    setting: Setting, tasks: Sequence[tuple[Clip, Sequence[str]]], workers: int, console: Console, what: str
 ) -> list[Look]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}"), *columns, console=console) as progress:
         bar = progress.add_task(what, total=sum(len(changes) for _, changes in tasks))
-        return look_at_all(tasks, setting, jobs, lambda count: progress.advance(bar, count))
+        return look_at_all(tasks, setting, workers, lambda count: progress.advance(bar, count))
 
 
 def _alarms(looks: Sequence[Look], contract: Contract) -> dict[str, Any]:

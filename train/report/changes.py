@@ -94,7 +94,7 @@ def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
         with av.open(str(file), "w") as container:
             stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.thread_count = 1  # the same bytes on every machine, and no threads below --jobs
+            stream.thread_count = 1  # the same bytes on every machine, and no threads below --workers
             for frame in chain(first, coming):
                 times.append(frame.pts_s)
                 bgr = np.ascontiguousarray(frame.picture.bgr()[:height, :width])

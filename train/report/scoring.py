@@ -149,7 +149,7 @@ def _look(clip: Clip, change: str, setting: Setting, model: Scorer) -> Look:
 def look_at_all(
     tasks: Sequence[tuple[Clip, Sequence[str]]],
     setting: Setting,
-    jobs: int = 1,
+    workers: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Look]:
     """Every clip under its changes, in the order of the tasks; ``on_done`` gets the number of looks just finished.
@@ -160,7 +160,7 @@ def look_at_all(
         ModelError: the model or the face model cannot be used. DataError: a process died.
     """
     results: dict[int, list[Look]] = {}
-    for number, looks in _run(tasks, setting, jobs):
+    for number, looks in _run(tasks, setting, workers):
         results[number] = looks
         if on_done is not None:
             on_done(len(looks))
@@ -173,21 +173,23 @@ def _alone() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def _run(tasks: Sequence[tuple[Clip, Sequence[str]]], setting: Setting, jobs: int) -> Iterator[tuple[int, list[Look]]]:
-    if jobs == 1:
+def _run(
+    tasks: Sequence[tuple[Clip, Sequence[str]]], setting: Setting, workers: int
+) -> Iterator[tuple[int, list[Look]]]:
+    if workers == 1:
         for number, (clip, changes) in enumerate(tasks):
             yield number, look(clip, changes, setting)
         return
     # Fork would copy OpenCV's and ONNX Runtime's threads half alive.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_alone) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_alone) as pool:
         waiting = {pool.submit(look, clip, tuple(changes), setting): n for n, (clip, changes) in enumerate(tasks)}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         except BrokenProcessPool as error:
             raise DataError(
-                "a process that scored clips died: free some memory, use fewer --jobs, or leave the clip out that "
+                "a process that scored clips died: free some memory, use fewer --workers, or leave the clip out that "
                 "crashes its decoder ('flowtell train prepare' names it)"
             ) from error
         finally:
