@@ -15,10 +15,14 @@ CONTRACT = Contract(input="rgb", size=64)
 
 
 def twins(difference: int) -> torch.Tensor:
-    """One twin: the altered one is brighter in its upper left quarter."""
+    """Two pictures: the altered one is brighter in its upper left quarter."""
     images = torch.full((2, 64, 64, 3), 100, dtype=torch.uint8)
     images[0, :32, :32] += difference
     return images
+
+
+def where(difference: int) -> torch.Tensor:
+    return (twins(difference)[0] - twins(difference)[1])[..., 0].repeat(2, 1, 1)
 
 
 def test_the_localiser_gives_the_networks_own_logits_and_a_map_of_each_resolution() -> None:
@@ -31,12 +35,12 @@ def test_the_localiser_gives_the_networks_own_logits_and_a_map_of_each_resolutio
 def test_cells_that_say_where_cost_nothing_and_cells_that_do_not_cost_much() -> None:
     right = torch.full((2, 1, 4, 4), -30.0)
     right[0, :, :2, :2] = 30.0
-    assert dense_loss([right], twins(20)).item() == pytest.approx(0.0, abs=1e-6)
-    assert dense_loss([-right], twins(20)).item() > 10
+    assert dense_loss([right], where(20)).item() == pytest.approx(0.0, abs=1e-6)
+    assert dense_loss([-right], where(20)).item() > 10
 
 
 def test_pictures_too_different_to_be_twins_teach_no_place() -> None:
-    unrelated = twins(150)  # a quarter of the picture by 150 levels: 37.5 on average
+    unrelated = where(150)  # a quarter of the picture by 150 levels: 37.5 on average
     first = torch.full((2, 1, 4, 4), -30.0)
     assert dense_loss([first], unrelated).item() == pytest.approx(0.0, abs=1e-6)
 
@@ -44,7 +48,7 @@ def test_pictures_too_different_to_be_twins_teach_no_place() -> None:
 def test_the_body_learns_from_the_dense_loss_alone() -> None:
     network = build(CONTRACT).train()
     _, maps = Localiser(network)(twins(20).repeat(2, 1, 1, 1))
-    dense_loss(maps, twins(20).repeat(2, 1, 1, 1)).backward()
+    dense_loss(maps, where(20).repeat(2, 1, 1)).backward()
     assert network.body.conv1.weight.grad.abs().max() > 0
 
 

@@ -101,6 +101,9 @@ def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Ban
     draws = TwinSamples(twins, 8)
     assert [draws.sample(0, i)[1] for i in range(4)] == [ALTERED, ORIGINAL] * 2
     assert np.array_equal(draws.sample(1, 3)[0], twins.twins(5)[0][1])
+    located = TwinSamples(twins, 8, located=True).sample(1, 3)[0]
+    assert np.array_equal(located[..., :6], twins.twins(5)[0][1])
+    assert np.array_equal(located[..., 6], twins.located(5)[1])
     fixed = TwinSamples(twins, 8, repeat=True)
     assert np.array_equal(fixed.sample(0, 3)[0], fixed.sample(7, 3)[0])
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from stream.contract import CHANNELS, Input
 from stream.errors import DataError, OutputError, UsageError
 
 from .evaluate import write_json
@@ -163,7 +164,9 @@ def trainer(
 
     def trial(form: str, seed: int) -> list[ClipScores]:
         folder = out / f"{form}-{seed}"
-        fit(source, folder, replace(recipe, seed=seed, contract={**recipe.contract, "input": form}), setting)
+        channels = CHANNELS[cast(Input, form)]
+        fits = {k: v for k, v in recipe.contract.items() if k not in ("mean", "std") or len(v) == channels}
+        fit(source, folder, replace(recipe, seed=seed, contract={**fits, "input": form}), setting)
         return judge(folder / "best.pt")
 
     return trial

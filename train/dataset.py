@@ -34,7 +34,7 @@ class Samples(Protocol):
         """Samples of one epoch."""
 
     def sample(self, epoch: int, index: int) -> tuple[Image, int]:
-        """A (S, S, C) uint8 input, and 0 (altered) or 1 (original)."""
+        """A (S, S, C) uint8 input, and 0 (altered) or 1 (original); of training twins with ``dense`` C + 1 channels."""
 
 
 class StoreSamples:

@@ -38,16 +38,18 @@ class Localiser(nn.Module):
         return logits, [head(x) for head, x in zip(self.heads, (second, third), strict=True)]
 
 
-def dense_loss(maps: list[Tensor], images: Tensor) -> Tensor:
-    """How wrong the maps of a batch of twins are; ``images`` (2N, S, S, C) uint8 alternate altered and original."""
-    pictures = images[..., :3].float()
-    difference = (pictures[0::2] - pictures[1::2]).abs().mean(-1).unsqueeze(1)  # (N, 1, S, S)
+def dense_loss(maps: list[Tensor], where: Tensor) -> Tensor:
+    """How wrong the maps of a batch of twins are, altered and original in turn.
+
+    where: (2N, S, S) uint8, the gray levels by which each differs from its twin.
+    """
+    difference = where[0::2].float().unsqueeze(1)  # (N, 1, S, S)
     related = (difference.mean((1, 2, 3), keepdim=True) < _UNRELATED).float()
-    loss = torch.zeros((), device=images.device)
+    loss = torch.zeros((), device=where.device)
     for cells in (m.float() for m in maps):
         size = cells.shape[-1]
         altered = ((F.adaptive_avg_pool2d(difference, size) - _FROM) / _RANGE).clamp(0, 1)
-        rare = torch.tensor(_RARE, device=images.device)
+        rare = torch.tensor(_RARE, device=where.device)
         wrong = F.binary_cross_entropy_with_logits(cells[0::2], altered, reduction="none", pos_weight=rare)
         loss = loss + (wrong * related).mean()
         loss = loss + F.binary_cross_entropy_with_logits(cells[1::2], torch.zeros_like(altered))

@@ -162,12 +162,14 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
         seen = torch.zeros(3, dtype=torch.float64)
         for turn in range(recipe.accumulate):
             images, labels = next(batches)
+            if recipe.dense:  # the last channel is for the loss alone
+                images, where = images[..., :-1].contiguous(), images[..., -1]
             with fabric.no_backward_sync(model, enabled=turn < recipe.accumulate - 1):
                 logits, maps = model(images) if recipe.dense else (model(images), [])
                 logits = logits.float()
                 loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
                 if recipe.dense:
-                    loss = loss + recipe.dense * dense_loss(maps, images)
+                    loss = loss + recipe.dense * dense_loss(maps, where)
                 fabric.backward(loss / recipe.accumulate)
             seen += _seen(logits, labels, loss) / recipe.accumulate
         if recipe.clip_norm:

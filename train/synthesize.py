@@ -41,11 +41,12 @@ def held_out(moment: Moment, one_in: int = 6, of: Callable[[Iterable[bool]], boo
 class TwinSamples:
     """Twins as single samples for ``fit``: index 2k is altered, 2k + 1 the original it was made of.
 
-    size: samples of one epoch. repeat: every epoch the same (validation).
+    size: samples of one epoch. repeat: every epoch the same (validation). located: one more channel says where the
+    twins differ, for ``dense.dense_loss`` alone.
     """
 
-    def __init__(self, twins: Synthetic, size: int, repeat: bool = False) -> None:
-        self._twins, self._size, self._repeat = twins, size, repeat
+    def __init__(self, twins: Synthetic, size: int, repeat: bool = False, located: bool = False) -> None:
+        self._twins, self._size, self._repeat, self._located = twins, size, repeat, located
         self._last: tuple[int, NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
@@ -55,7 +56,10 @@ class TwinSamples:
         draw = (0 if self._repeat else epoch) * self._size + index
         # One worker makes a whole batch, so both twins of a draw meet here: make them once.
         if self._last is None or self._last[0] != draw // 2:
-            self._last = (draw // 2, self._twins.twins(draw // 2)[0])
+            images, where, _ = self._twins.located(draw // 2)
+            if self._located:
+                images = np.concatenate([images, np.stack([where, where])[..., None]], axis=3)
+            self._last = (draw // 2, images)
         return self._last[1][draw % 2], ORIGINAL if draw % 2 else ALTERED
 
 
@@ -73,7 +77,7 @@ def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> Twin
         raise UsageError(f"the recipe's options for synthetic data are wrong: {error}") from error
     if part == "train":
         keep = [m for m in bank.moments if not held_out(m)]
-        return TwinSamples(Synthetic(bank, contract, mix, recipe.seed, keep), epoch)
+        return TwinSamples(Synthetic(bank, contract, mix, recipe.seed, keep), epoch, located=recipe.dense > 0)
     keep = [m for m in bank.moments if held_out(m, of=all)]
     return TwinSamples(Synthetic(bank, contract, Mix(deepfakes=0.0), 2**31, keep), valid, repeat=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,12 +56,17 @@ class Synthetic:
 
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
         """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
+        images, _, made_by = self.located(index, method)
+        return images, made_by
+
+    def located(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """``twins``, and between its two values where they differ: (S, S), gray levels between the newer crops."""
         rng = np.random.default_rng((self._seed, index))
         fake, real, face_px, made_by = self._make(rng, method)
         degrade, spoil = Degrade.draw(rng), rng.random() < self._mix.degraded
         flip, jitter = rng.random() < 0.5, _jitter(rng)
         order = (1, 0) if rng.random() < 0.2 else (0, 1)
-        images = []
+        images, newer = [], []
         for frames in (fake, real):
             spoiled = degrade(frames) if spoil else frames
             side = spoiled.shape[1]
@@ -70,7 +76,9 @@ class Synthetic:
                 crops = [np.ascontiguousarray(c[:, ::-1]) for c in crops]
             pair = Pair(0, 0.0, self._contract.gap_s, crops[0], crops[1], Box(0, 0, face_px, face_px), face_px)
             images.append(fuse(pair, self._contract))
-        return np.stack(images), made_by
+            newer.append(crops[1])
+        difference = cv2.absdiff(newer[0], newer[1]).mean(axis=2)
+        return np.stack(images), np.rint(difference).astype(np.uint8), made_by
 
     def _make(self, rng: np.random.Generator, method: str | None) -> tuple[Frames, Frames, float, str]:
         if method == "deepfake" or (method is None and self._fakes and rng.random() < self._mix.deepfakes):
