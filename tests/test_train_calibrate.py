@@ -25,7 +25,7 @@ from train.calibrate import (
     write_graph,
 )
 from train.manifest import Clip
-from train.metrics import ClipScores, calibration_error
+from train.metrics import ClipScores, auc, calibration_error
 
 CONTRACT = Contract(input="rgb", size=16)
 SHARES = st.integers(0, 10_000).map(lambda n: n / 10_000)
@@ -194,6 +194,12 @@ def test_a_model_is_calibrated_and_rests_on_what_its_new_file_says(tmp_path: Pat
     assert Model(out, "cpu").contract == contract
     assert contract.scores["calibrated_on"]["fake"] == 5
     scores, extremes = look(out)
+    assert (
+        contract.scores["clip_auc"]["value"]
+        == 1.0
+        == auc(np.array([x.mean for x in scores]), np.array([x.clip.fake for x in scores]))
+    )
+    assert contract.scores["paired_auc"] is None
     highest = [e[1] if by_window and e else s.mean for s, e in zip(scores, extremes, strict=True) if not s.clip.fake]
     assert max(highest) < contract.thresholds.fake_enter
     assert contract.temperature < 1  # a slope of 2 over bytes in [0, 1] is far too timid

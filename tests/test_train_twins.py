@@ -101,6 +101,7 @@ def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Ban
     draws = TwinSamples(twins, 8)
     assert [draws.sample(0, i)[1] for i in range(4)] == [ALTERED, ORIGINAL] * 2
     assert np.array_equal(draws.sample(1, 3)[0], twins.twins(5)[0][1])
+    assert draws.made_of == "twins of 12 real clips (12 people), 12 photographs and 1 deepfakes"
     located = TwinSamples(twins, 8, located=True).sample(1, 3)[0]
     assert np.array_equal(located[..., :6], twins.twins(5)[0][1])
     assert np.array_equal(located[..., 6], twins.located(5)[1])

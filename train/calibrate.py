@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from stream.contract import KEY, Contract, Thresholds
 from stream.errors import ContractError, DataError, ModelError, UsageError
 
+from .evaluate import judge, plain
 from .metrics import ClipScores, Scores
 from .store import write_atomically
 
@@ -231,15 +232,19 @@ def calibrate(
         *rates,
         hysteresis,
     )
+    judged = judge(scores)
     figures = {
+        "clip_auc": judged["clips"]["auc"],
+        "pair_auc": judged["pairs"]["auc"],
+        "paired_auc": judged["paired"] and judged["paired"]["auc"],
         "calibrated_on": {
             "real": sum(not fake for fake, _ in told),
             "fake": sum(fake for fake, _ in told),
             "by": "window" if by_window else "clip",
             "rates": list(rates),
             "thresholds": asdict(thresholds),
-        }
+        },
     }
-    contract = replace(contract, thresholds=thresholds, scores={**contract.scores, **figures})
+    contract = replace(contract, thresholds=thresholds, scores={**contract.scores, **plain(figures)})
     write_graph(model, contract, out)
     return contract

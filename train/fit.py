@@ -35,7 +35,7 @@ from .dataset import ORIGINAL, Samples
 from .dense import Localiser, dense_loss
 from .distributed import gather_striped, share_norms
 from .models import build, freeze, read_checkpoint, start_from
-from .parts import Parts, open_parts, told
+from .parts import Parts, open_parts
 from .recipe import Recipe
 from .scoring import score_stored
 from .store import write_atomically
@@ -138,7 +138,7 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
                 "recipe": recipe.values(),
                 "contract": replace(
                     contract,
-                    trained_on=f"{recipe.name}: {told(parts.described)}",
+                    trained_on=f"{recipe.name}: {parts.told}",
                     scores=dict(stands["epochs"][-1]) if stands["epochs"] else {},
                     commit=code["commit"],
                 ).to_json(),

@@ -25,7 +25,7 @@ LEAKS = "leaks.txt"
 
 @dataclass(frozen=True)
 class Parts:
-    """``described``: what the run's configuration says of them.
+    """``described``: what the run's configuration says of them; ``told``: one line on the training part.
 
     ``held_out``: clips for the last judgement, of the part ``judged_by``.
     """
@@ -34,6 +34,7 @@ class Parts:
     valid: Samples
     contract: Contract
     described: dict[str, Any]
+    told: str
     held_out: tuple[StoredClip, ...] = ()
     judged_by: str = "valid"
 
@@ -74,6 +75,7 @@ def open_parts(source: Path, recipe: Recipe, folder: Path | None = None) -> Part
         StoreSamples(chosen["valid"], contract, flow_folder=source),
         contract,
         described,
+        told(described["train"]),
         tuple(chosen.get("test", chosen["valid"])),
         "test" if "test" in chosen else "valid",
     )
@@ -139,14 +141,13 @@ def _made_parts(source: Path, recipe: Recipe) -> Parts:
     for name, samples in (("train", train), ("valid", valid)):
         if not len(samples):
             raise DataError(f"the {name} part of {source} is empty: give more sources")
-    return Parts(train, valid, contract, {"train": {"samples": len(train)}, "valid": {"samples": len(valid)}})
+    described = {"train": {"samples": len(train)}, "valid": {"samples": len(valid)}}
+    # Samples that are made may say what of.
+    return Parts(train, valid, contract, described, getattr(train, "made_of", f"{len(train)} samples an epoch"))
 
 
-def told(described: dict[str, Any]) -> str:
-    """One line on the training part, for the contract's ``trained_on``."""
-    train = described["train"]
-    if "clips" not in train:
-        return f"{train['samples']} samples an epoch, made on the fly"
+def told(train: dict[str, Any]) -> str:
+    """One line on the training part of a store, for the contract's ``trained_on``."""
     real = train["clips"] - train["fake"]
     leaks = "; its parts share people, so its scores are too good" if "leaks" in train else ""
     return f"{real} real and {train['fake']} fake clips of {train['people']} people, {train['pairs']} pairs{leaks}"

@@ -52,6 +52,11 @@ class TwinSamples:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def made_of(self) -> str:
+        """What the contract says that the network was trained on."""
+        return self._twins.made_of
+
     def sample(self, epoch: int, index: int) -> tuple[Image, int]:
         draw = (0 if self._repeat else epoch) * self._size + index
         # One worker makes a whole batch, so both twins of a draw meet here: make them once.

@@ -54,6 +54,15 @@ class Synthetic:
             raise DataError("the face bank holds no real clip for this part: gather more people")
         self._pairs = {(c[0].source.pair, c[0].source.identity): c for c in self._clips if c[0].source.pair}
 
+    @property
+    def made_of(self) -> str:
+        """One line on the sources: how many clips, people, photographs and deepfakes."""
+        people = {c[0].source.identity for c in self._clips}
+        return (
+            f"twins of {len(self._clips)} real clips ({len(people)} people), {len(self._stills)} photographs and "
+            f"{len(self._fakes)} deepfakes"
+        )
+
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
         """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
         images, _, made_by = self.located(index, method)
