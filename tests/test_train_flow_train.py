@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from skimage.data import astronaut
 from stream.errors import DataError, UsageError
 from stream.flows import LearnedFlow
 from train import flow_train
-from train.bench_flow import judge_flows
+from train.bench_flow import Judged, flow, judge_flows
 from train.flow_train import FlowOptions, batches, end_point_error, flow_loss, train_flow
 
 OPTIONS = FlowOptions(size=32, steps=4, batch=2, every=2)
@@ -105,3 +106,19 @@ def test_flows_are_judged_on_the_same_pairs(pictures: Path) -> None:
     zero = judge_flows(pictures, {"still": lambda a, b: np.zeros((64, 64, 2), np.float32)}, size=64, pairs=12)[0]
     again = judge_flows(pictures, {"still": lambda a, b: np.zeros((64, 64, 2), np.float32)}, size=64, pairs=12)[0]
     assert zero.error_px == again.error_px and zero.slow_px < 1 < zero.fast_px
+
+
+def test_the_bench_writes_what_it_shows_as_json_with_null_where_nothing_moved_so_slowly(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.bench_flow.judge_flows", lambda *given: [Judged("still", 2.5, float("nan"), 2.5, 0.25)])
+    flow(pictures, size=64, pairs=3)
+    told = capsys.readouterr()
+    printed = json.loads(told.out)
+    assert "flows on 3 pairs of 64 px" in told.err
+    assert (printed["size_px"], printed["pairs"]) == (64, 3) and printed["machine"]["cores"] > 0
+    still = {"name": "still", "error_px": 2.5, "slow_px": None, "fast_px": 2.5, "cpu_ms": 0.25}
+    assert printed["flows"] == [still]
+    flow(pictures, size=64, pairs=3, out=tmp_path / "new" / "flows.json")
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "new" / "flows.json").read_text())["flows"] == [still]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stream.faces import HaarFaces, find_faces
 from stream.pairing import cut
 from stream.records import Face, Frame
 from stream.sources import read_file
-from train.bench_prepare import compare, join
+from train.bench_prepare import Cost, compare, join, prepare
 from train.sampling import TO_LEARN, TO_TEST, Notebook, count_frames, frames_at
 
 
@@ -140,3 +141,22 @@ def test_the_comparison_gives_both_ways_the_same_pairs_at_a_part_of_the_cost(tmp
     cost = compare(join([clip], tmp_path / "joined.mp4", frames=24), Notebook(3, 8, 8))
     assert cost.notebook_pairs == cost.our_pairs == 3
     assert cost.share < 0.5
+
+
+def test_the_bench_writes_each_video_and_their_sum_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.mp4").touch()
+    monkeypatch.setattr("train.bench_prepare.join", lambda clips, out: out)
+    monkeypatch.setattr("train.bench_prepare.compare", lambda path, *given: Cost(path.name, 4.0, 10, 0.25, 9))
+    prepare(tmp_path, videos=2, out=tmp_path / "cost.json")
+    told, written = capsys.readouterr(), json.loads((tmp_path / "cost.json").read_text())
+    assert told.out == "" and "preparing 2 videos of 250 frames" in told.err
+    one = {"notebook_s": 4.0, "notebook_pairs": 10, "our_s": 0.25, "our_pairs": 9, "share": 0.062}
+    assert written["videos"] == [{"video": "0.mp4", **one}, {"video": "1.mp4", **one}]
+    assert written["all"] == {
+        "video": "all", "notebook_s": 8.0, "notebook_pairs": 20, "our_s": 0.5, "our_pairs": 18, "share": 0.062
+    }  # fmt: skip
+    assert written["sampling"] == TO_LEARN.name and written["machine"]["cores"] > 0
+    prepare(tmp_path, videos=2)
+    assert json.loads(capsys.readouterr().out)["all"] == written["all"]

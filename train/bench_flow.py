@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from stream.bench.runs import machine, report, table
 from stream.flows import FlowFunction, LearnedFlow, dis, farneback
 
+from .evaluate import plain
 from .motion import moving_pair, picture_files, read_picture
 
 
@@ -57,7 +60,13 @@ def _mean(errors: Sequence[float], which: np.ndarray[tuple[int, ...], np.dtype[n
     return float(chosen.mean()) if len(chosen) else float("nan")
 
 
-def flow(images: Path, *nets: Path, size: int = 224, pairs: int = 200) -> int:
+def flow(
+    images: Path,
+    *nets: Path,
+    size: Annotated[int, Parameter(validator=Number(gte=32))] = 224,
+    pairs: Annotated[int, Parameter(validator=Number(gte=1))] = 200,
+    out: Path | None = None,
+) -> None:
     """End-point error and CPU time of Farneback, DIS and learned networks on synthetic motion of held-out pictures.
 
     Parameters
@@ -68,13 +77,20 @@ def flow(images: Path, *nets: Path, size: int = 224, pairs: int = 200) -> int:
         Flow networks, flow.onnx of 'train flow'.
     size
         Side of the crops in pixels.
+    pairs
+        How many pairs of crops.
+    out
+        Write the JSON there instead of printing it.
     """
     flows: dict[str, FlowFunction] = {"Farneback": farneback}
     flows |= {f"DIS {preset}": partial(dis, preset=preset) for preset in ("ultrafast", "fast", "medium")}
     # One calling thread, so that its own CPU time is all there is.
     flows |= {str(net): LearnedFlow(net, threads=1) for net in nets}
-    table = Table("flow", "error px", "below 1 px of motion", "above", "CPU ms a pair")
-    for row in judge_flows(images, flows, size, pairs):
-        table.add_row(row.name, *(f"{v:.3f}" for v in (row.error_px, row.slow_px, row.fast_px)), f"{row.cpu_ms:.2f}")
-    Console().print(table)
-    return 0
+    judged = judge_flows(images, flows, size, pairs)
+    table(
+        f"flows on {pairs} pairs of {size} px",
+        ["flow", "error px", "below 1 px of motion", "above", "CPU ms a pair"],
+        [(r.name, *(f"{v:.3f}" for v in (r.error_px, r.slow_px, r.fast_px)), f"{r.cpu_ms:.2f}") for r in judged],
+    )
+    rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()} for row in judged]
+    report(plain({"machine": machine(), "size_px": size, "pairs": pairs, "flows": rows}), out)

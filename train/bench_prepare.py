@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import av
 import cv2
 import numpy as np
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
+from stream.bench.runs import Figures, machine, report, table
 from stream.contract import Contract
 from stream.errors import DataError, OutputError
 from stream.faces import find_faces
@@ -131,7 +132,14 @@ def _fill(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return full
 
 
-def prepare(clips: Path, *, videos: int = 3, test: bool = False, face_model: Path | None = None) -> int:
+def prepare(
+    clips: Path,
+    *,
+    videos: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
+    test: bool = False,
+    face_model: Path | None = None,
+    out: Path | None = None,
+) -> None:
     """CPU time of the notebook's sampling of 720p videos of 250 frames, our way and the notebook's own loop.
 
     Parameters
@@ -142,24 +150,27 @@ def prepare(clips: Path, *, videos: int = 3, test: bool = False, face_model: Pat
         How many videos to make.
     test
         Take the notebook's 30 pairs for testing instead of its 10 for training.
+    out
+        Write the JSON there instead of printing it.
     """
     found = sorted(p for p in clips.rglob("*") if p.suffix.lower() in SUFFIXES) if clips.is_dir() else []
     if not found:
         raise DataError(f"{clips} holds no clips to join: give a folder of videos with faces")
     chosen = [found[i * 3 % len(found) :][:3] for i in range(videos)]
-    table = Table("video", "notebook CPU s", "pairs", "flowtell CPU s", "pairs", "share")
-    costs = []
+    sampling = TO_TEST if test else TO_LEARN
     with TemporaryDirectory() as folder:
-        for i, some in enumerate(chosen):
-            cost = compare(join(some, Path(folder) / f"{i}.mp4"), TO_TEST if test else TO_LEARN, face_model)
-            costs.append(cost)
-            table.add_row(*_row(str(i), cost))
+        costs = [compare(join(some, Path(folder) / f"{i}.mp4"), sampling, face_model) for i, some in enumerate(chosen)]
     total = Cost("all", *(sum(getattr(c, f.name) for c in costs) for f in fields(Cost)[1:]))
-    table.add_row(*_row("all", total))
-    Console().print(table)
-    return 0
+    rows = [_figures(cost) for cost in (*costs, total)]
+    table(
+        f"preparing {videos} videos of {FRAMES} frames, {sampling.name}",
+        ["video", "notebook CPU s", "pairs", "flowtell CPU s", "pairs", "share"],
+        [tuple(row.values()) for row in rows],
+    )
+    measured = {"frames": FRAMES, "size": [WIDTH, HEIGHT], "sampling": sampling.name}
+    report({"machine": machine(), **measured, "videos": rows[:-1], "all": rows[-1]}, out)
 
 
-def _row(name: str, cost: Cost) -> tuple[str, ...]:
-    ours = f"{cost.our_s:.2f}", str(cost.our_pairs), f"{cost.share:.3f}"
-    return name, f"{cost.notebook_s:.2f}", str(cost.notebook_pairs), *ours
+def _figures(cost: Cost) -> Figures:
+    told = {**asdict(cost), "share": cost.share}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in told.items()}
