@@ -84,10 +84,14 @@ def score_stored(
     scorer: Scorer,
     on_clip: Callable[[Clip], None] = lambda clip: None,
 ) -> list[ClipScores]:
-    """The same from a pair store, where decoding and detection are done already."""
-    scores = []
+    """The same from a pair store, where decoding and detection are done already.
+
+    Every stored pair is scored; where the network has a memory, those that the stream would score, for it learned
+    what follows what at that pace.
+    """
+    scores, rate_hz = [], RATE_HZ if scorer.contract.memory else None
     for stored in clips:
-        found = (stored.pair(i) for i in range(stored.pairs))
+        found = (stored.pair(i) for i in stored.at_rate(rate_hz))
         scores.append(main_face(stored.clip, _score(found, scorer)))
         on_clip(stored.clip)
     return scores

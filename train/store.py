@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -96,6 +96,17 @@ class StoredClip:
             Box(*(float(v) for v in row["box"])),
             float(row["face_px"]),
         )
+
+    def at_rate(self, rate_hz: float | None, start: int = 0) -> Iterator[int]:
+        """The pairs, from ``start`` on, that ``Pairer`` would have made at so many a second; None takes every one."""
+        rows, every_s = _mapped(self.file), 1 / rate_hz if rate_hz else 0.0
+        due_s = float(rows[start]["pts_s"])
+        for index in range(start, self.pairs):
+            now_s, slack_s = float(rows[index]["pts_s"]), float(rows[index]["gap_s"]) / 2
+            if now_s + slack_s >= due_s:
+                yield index
+                due_s += every_s
+                due_s = due_s if due_s > now_s - slack_s else now_s + every_s
 
 
 @lru_cache(maxsize=256)
