@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from trainset import portrait_video
+from trainset import couples
 
 from stream.contract import Contract
 from stream.errors import DataError, UsageError
@@ -30,6 +31,11 @@ def made(reals: int, fakes: int) -> list[Clip]:
         Clip(f"f{i}", Path(f"f{i}.mp4"), "fake", "swap", (str(i % reals), str((i + 1) % reals)), str(i % reals))
         for i in range(fakes)
     ]
+
+
+def put(video: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(video, place)
 
 
 def sizes(parts: dict[str, list[Clip]]) -> dict[str, tuple[int, int]]:
@@ -143,10 +149,9 @@ def test_an_unknown_split_is_refused_before_anything_is_read(tmp_path: Path) -> 
 
 def test_a_replica_goes_from_its_folder_to_samples_with_the_notebooks_sampling_and_split(tmp_path: Path) -> None:
     root = tmp_path / "ff"
-    for i in range(10):
-        portrait_video(root / f"original_sequences/youtube/c23/videos/{i:03d}.mp4", frames=12)
-        swap = f"manipulated_sequences/Deepfakes/c23/videos/{i:03d}_{(i + 1) % 10:03d}.mp4"
-        portrait_video(root / swap, frames=12, fake=True)
+    for i, (real, fake) in enumerate(couples(tmp_path, 10)):
+        put(real, root / f"original_sequences/youtube/c23/videos/{i:03d}.mp4")
+        put(fake, root / f"manipulated_sequences/Deepfakes/c23/videos/{i:03d}_{(i + 1) % 10:03d}.mp4")
     make_manifest(root, tmp_path / "ff.csv", split_by="notebook-interleaved")
     store = tmp_path / "store"
     done = prepare(read_manifest(tmp_path / "ff.csv"), Job(store, Contract(size=32), Notebook(2, 8, 4)), workers=1)
@@ -170,10 +175,10 @@ REPLICAS = {
 @pytest.mark.parametrize("layout", REPLICAS)
 def test_a_replica_of_each_layout_goes_from_its_folder_to_a_store(tmp_path: Path, layout: str) -> None:
     root, (reals, fakes) = tmp_path / "data", REPLICAS[layout]
-    videos = [portrait_video(tmp_path / f"{k}.mp4", 12, fake=bool(k)).read_bytes() for k in (0, 1)]
-    for name in (*reals, *fakes):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(videos[name in fakes])
+    videos = couples(tmp_path, len(reals))
+    for names, which in ((reals, 0), (fakes, 1)):
+        for name, couple in zip(names, videos, strict=False):
+            put(couple[which], root / name)
     if layout == "dfdc":
         for real, fake in zip(reals, fakes, strict=True):
             about = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from torch import nn
 
 from stream.contract import Contract
 from stream.records import Image
-from train.manifest import Clip
+from train.manifest import Clip, read_manifest
 from train.store import create, pairs_file, record
 
 FPS = 25
+FACES = Path(os.environ.get("FLOWTELL_SHARED", Path(__file__).parents[2] / "shared")) / "faces" / "manifest.csv"
+# Ten live swaps of it whose face Haar finds from the first frame on.
+SEEN = tuple(f"dfl_{i}" for i in (189, 192, 193, 203, 204, 223, 226, 230, 231, 235))
 SMALL = Contract(size=32)
 
 
@@ -54,6 +58,18 @@ def portrait_video(path: Path, frames: int = 14, fake: bool = False) -> Path:
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return path
+
+
+def couples(folder: Path, count: int) -> list[tuple[Path, Path]]:
+    """Videos as they were and as they were faked: live swaps of ../shared/faces where it lies beside the checkout, each
+    of another video; else one portrait, made in ``folder``, again and again.
+    """
+    if not FACES.is_file():
+        one = tuple(portrait_video(folder / f"{k}.mp4", 12, fake=bool(k)) for k in (0, 1))
+        return [(one[0], one[1])] * count
+    clips = [c for c in read_manifest(FACES) if c.pair]
+    reals, fakes = ({c.identities[0]: c.path for c in clips if c.fake is kind} for kind in (False, True))
+    return [(reals[who], fakes[who]) for who in SEEN[:count]]
 
 
 def small_clips(count: int = 12) -> list[Clip]:
