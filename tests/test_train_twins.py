@@ -121,6 +121,38 @@ def test_the_contact_sheet_shows_a_fake_an_original_and_a_residual_for_each_meth
     assert contact_sheet(bank, STACK, 1).shape == (5 * 3 * 32, 9 * 32, 3)
 
 
+def test_a_trapezoid_run_is_ended_sooner_by_fewer_epochs_and_one_that_depends_on_its_length_is_not(
+    bank: Bank, tmp_path: Path
+) -> None:
+    recipe = Recipe(
+        data="synthetic",
+        batch=4,
+        valid_batch=4,
+        epochs=9,
+        checkpoint_steps=1,
+        schedule="trapezoid",
+        contract={"input": "rgb", "size": 32},
+        options={"epoch": 8, "valid": 4},
+    )
+    setting = Setting(accelerator="cpu", workers=0)
+
+    def kill(step: int, total: int, loss: float) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        fit(bank._file.parent, tmp_path, recipe, setting, on_step=kill)
+    fit(bank._file.parent, tmp_path, replace(recipe, epochs=2), setting)
+    assert read_checkpoint(tmp_path / "last.pt")["stands"]["step"] == 4
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["recipe"]["epochs"], config["epochs_before"]) == (2, [9])
+    with pytest.raises(UsageError, match="another recipe"):
+        fit(bank._file.parent, tmp_path, replace(recipe, epochs=2, lr=0.5), setting)
+    cosine = replace(recipe, schedule="cosine", epochs=1)
+    fit(bank._file.parent, tmp_path / "cosine", cosine, setting)
+    with pytest.raises(UsageError, match="another recipe"):
+        fit(bank._file.parent, tmp_path / "cosine", replace(cosine, epochs=2), setting)
+
+
 class Killed(Exception):
     """Stands for a kill: no code of the run sees it."""
 

@@ -67,7 +67,8 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
 ) -> evaluate.Figures:
     """Train by ``recipe`` on ``source`` (a pair store, or what the recipe's data function takes) into folder ``out``.
 
-    A run of the same recipe and data that lies in ``out`` is gone on with. Returns the evaluation of ``best.pt``.
+    A run of the same recipe and data that lies in ``out`` is gone on with; where the schedule is constant or trapezoid,
+    with other ``epochs`` too. Returns the evaluation of ``best.pt``.
 
     Raises:
         DataError: the store is another, a part is empty or lacks a class, ImageNet weights cannot be had.
@@ -117,7 +118,9 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     average = copy.deepcopy(network) if recipe.ema else None
     code = runs.commit()
     if fabric.is_global_zero:
-        runs.begin(out, _config(source, recipe, parts, fabric), same=("recipe", "contract", "parts"))
+        # Where the rate does not depend on how long the run will be, a run may be made longer or ended sooner.
+        open_ended = recipe.schedule in ("constant", "trapezoid")
+        runs.begin(out, _config(source, recipe, parts, fabric), ("recipe", "contract", "parts"), open_ended)
         named = contract.flow_options.get("file")
         if named and (flow := source / Path(str(named)).name).is_file():
             write_atomically(out / flow.name, lambda file: file.write(flow.read_bytes()))

@@ -92,8 +92,11 @@ def commit() -> dict[str, Any]:
     return {"commit": told[0], "changed": bool(told[1])}
 
 
-def begin(folder: Path, config: Mapping[str, Any], same: Sequence[str]) -> None:
+def begin(folder: Path, config: Mapping[str, Any], same: Sequence[str], new_epochs: bool = False) -> None:
     """Write ``config.json``, or check that the run which is there agrees in the keys ``same``.
+
+    new_epochs: the recipe may be given other epochs than before; the file then holds the new ones, and those that
+    were planned before under ``epochs_before``.
 
     Raises:
         UsageError: another run lies there. OutputError: the folder cannot be written.
@@ -105,11 +108,16 @@ def begin(folder: Path, config: Mapping[str, Any], same: Sequence[str]) -> None:
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UsageError(f"{file} is damaged: give another folder") from error
         mine = json.loads(json.dumps(dict(config)))
+        epochs = [run.get("recipe", {}).get("epochs") for run in (there, mine)]
+        if new_epochs and None not in epochs and epochs[0] != epochs[1]:
+            there["epochs_before"] = [*there.get("epochs_before", []), epochs[0]]
+            there["recipe"]["epochs"] = epochs[1]
         for key in same:
             if there.get(key) != mine[key]:
                 raise UsageError(
                     f"{folder} holds a run with another {key}: give another folder, or the same {key} to go on with it"
                 )
+        write_json(file, there)
     else:
         write_json(file, dict(config))
 
