@@ -83,7 +83,9 @@ def test_the_table_puts_the_best_first(tmp_path: Path) -> None:
 def test_forms_are_trained_alike_on_one_split_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.models._resnet18", SmallBody)
     store = small_store(tmp_path / "store", pairs=4)
-    recipe = Recipe(epochs=1, batch=8, valid_batch=8, lr=0.01, contract={"mean": [0.4] * 6, "std": [0.1] * 6})
+    recipe = Recipe(
+        epochs=1, batch=8, valid_batch=8, lr=0.01, contract={"input": "stack", "mean": [0.4] * 6, "std": [0.1] * 6}
+    )
     parts = one_split(store, recipe, tmp_path / "split")
     train = {c.name for c in read_manifest(parts / "train.csv", need_files=False)}
     valid = {c.name for c in read_manifest(parts / "valid.csv", need_files=False)}

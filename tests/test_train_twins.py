@@ -12,7 +12,10 @@ from skimage.data import astronaut
 
 from stream.contract import Contract
 from stream.errors import DataError, UsageError
-from train.bank import Bank, Moment, Source
+from stream.pictures import Picture
+from stream.records import Box, Face
+from tests.clips import write_clip
+from train.bank import Bank, Moment, Source, _moments, is_original
 from train.dataset import ALTERED, ORIGINAL
 from train.fit import Setting, fit
 from train.models import read_checkpoint
@@ -68,6 +71,39 @@ def test_twins_are_repeatable_and_differ_only_by_the_fake(bank: Bank) -> None:
         assert not np.array_equal(images[0], images[1])
 
 
+class OneFace:
+    """Stands for YuNet: the brighter the picture, the larger the face."""
+
+    def __init__(self, file: Path) -> None:
+        pass
+
+    def find(self, picture: Picture) -> list[Face]:
+        side = 40 + round(float(picture.bgr().mean()) / 10)
+        return [Face(Box(10, 10, side, side), 0.9, TEMPLATE * np.float32(side) + 10)]
+
+
+def test_a_fake_is_cut_where_its_originals_face_is_unless_it_has_another_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.bank.YunetFaces", OneFace)
+    pictures = {"real": (40, 12), "fake": (200, 12), "short": (200, 9)}
+    for name, (level, frames) in pictures.items():
+        write_clip(tmp_path / f"{name}.mp4", frames, (96, 80), picture=np.full((80, 96, 3), level, np.uint8))
+    real = Source(str(tmp_path / "real.mp4"), "real", "anna", pair="p")
+    fake, short = (Source(str(tmp_path / f"{k}.mp4"), "fake", "bob|anna", "swap", "p") for k in ("fake", "short"))
+    assert is_original(real, fake) and not is_original(fake, real)
+    assert not is_original(replace(real, identity="carl"), fake)
+    assert not is_original(replace(real, pair=""), replace(fake, pair=""))
+
+    def faces_px(source: Source, partner: Source | None) -> list[float]:
+        found = _moments((source, partner, tmp_path, 3))
+        assert not isinstance(found, str)
+        return [face_px for _, _, face_px, _ in found]
+
+    assert faces_px(real, None) == faces_px(fake, real) == [44.0] * 3
+    assert faces_px(fake, None) == faces_px(short, real) == [60.0] * 3
+
+
 def test_held_out_people_are_in_no_training_sample(bank: Bank) -> None:
     training = [m for m in bank.moments if not held_out(m)]
     valid = [m for m in bank.moments if held_out(m)]
@@ -101,10 +137,13 @@ def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Ban
     draws = TwinSamples(twins, 8)
     assert [draws.sample(0, i)[1] for i in range(4)] == [ALTERED, ORIGINAL] * 2
     assert np.array_equal(draws.sample(1, 3)[0], twins.twins(5)[0][1])
-    assert draws.made_of == "twins of 12 real clips (12 people), 12 photographs and 1 deepfakes"
+    assert draws.made_of == "twins of 12 real clips (12 people), 12 photographs, 1 deepfakes"
     located = TwinSamples(twins, 8, located=True).sample(1, 3)[0]
     assert np.array_equal(located[..., :6], twins.twins(5)[0][1])
-    assert np.array_equal(located[..., 6], twins.located(5)[1])
+    plain = Synthetic(bank, replace(STACK, input="rgb", mean=(0.5,) * 3, std=(0.2,) * 3), Mix(), 1)
+    images, where, _ = plain.located(5)
+    assert np.array_equal(where, np.rint(np.abs(images[0].astype(float) - images[1]).mean(-1)))
+    assert np.array_equal(located[..., 6], where)
     fixed = TwinSamples(twins, 8, repeat=True)
     assert np.array_equal(fixed.sample(0, 3)[0], fixed.sample(7, 3)[0])
 

@@ -158,14 +158,15 @@ def trainer(
 ) -> Trial:
     """Trials by ``train.fit`` into folders of their own, ``out/FORM-SEED``; those that are done are not run again.
 
-    recipe: only its input and seed change. judge: a checkpoint's file -> scores.
+    recipe: only its input and seed change, and mean and std with the channels. judge: a checkpoint's file -> scores.
     """
     from .fit import fit  # noqa: PLC0415  (torch takes seconds to import)
 
     def trial(form: str, seed: int) -> list[ClipScores]:
         folder = out / f"{form}-{seed}"
-        channels = CHANNELS[cast(Input, form)]
-        fits = {k: v for k, v in recipe.contract.items() if k not in ("mean", "std") or len(v) == channels}
+        # The recipe's mean and std are for its own form: one with other channels takes the default.
+        channels = [CHANNELS[cast(Input, name)] for name in (form, recipe.contract.get("input", "fused"))]
+        fits = {k: v for k, v in recipe.contract.items() if k not in ("mean", "std") or channels[0] == channels[1]}
         fit(source, folder, replace(recipe, seed=seed, contract={**fits, "input": form}), setting)
         return judge(folder / "best.pt")
 

@@ -97,7 +97,7 @@ def gather(
     folder: Path,
     face_model: Path,
     moments: int = 24,
-    jobs: int = 2,
+    workers: int = 2,
     progress: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Make a bank of at most ``moments`` per clip (one per still); returns a line for each source left out.
@@ -110,8 +110,10 @@ def gather(
     bad, index, offset = [], [], 0
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(jobs, context) as pool:
-        told = pool.map(_moments, [(s, original(s, sources), face_model, moments) for s in sources], chunksize=4)
+    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(workers, context) as pool:
+        originals = [next((real for real in sources if is_original(real, s)), None) for s in sources]
+        tasks = [(s, real, face_model, moments) for s, real in zip(sources, originals, strict=True)]
+        told = pool.map(_moments, tasks, chunksize=4)
         for source, found in zip(sources, _alive(told), strict=True):
             progress()
             if isinstance(found, str) or not found:
@@ -127,10 +129,10 @@ def gather(
     return bad
 
 
-def original(fake: Source, sources: Sequence[Source]) -> Source | None:
-    """The real clip of which a fake one was made, of the same person: the two panels of one video."""
-    pairs = (s for s in sources if s.label == "real" and s.pair and (s.pair, s.identity) == (fake.pair, fake.identity))
-    return next(pairs, None) if fake.label == "fake" else None
+def is_original(real: Source, fake: Source) -> bool:
+    """Whether ``real`` is the clip of which ``fake`` was made: the same video, and the same person in it."""
+    one_video = real.label == "real" and fake.label == "fake" and real.pair == fake.pair != ""
+    return one_video and real.identity in fake.identity.split("|")
 
 
 def _alive(told: Iterator[T]) -> Iterator[T]:
@@ -157,31 +159,35 @@ def _moments(task: tuple[Source, Source | None, Path, int]) -> list[_Found] | st
                 return "not a picture"
             face = _largest(detector.find(ArrayPicture(np.asarray(picture, np.uint8))))
             return [] if face is None else [_cut([Frame(0, 0.0, ArrayPicture(np.asarray(picture, np.uint8)))], [face])]
-        frames = list(read_file(Path(source.path)))
-        if partner is None:
-            return list(_clip_moments(frames, frames, detector, count))
-        originals = list(read_file(Path(partner.path)))
-        return list(_clip_moments(frames, originals if _alike(frames, originals) else frames, detector, count))
+        # Where the original's faces are, so that a fake and its original are cut to the same pixel; one clip after the
+        # other, for two decoded ones may be more than fits.
+        frames = list(read_file(Path((partner or source).path)))
+        shape, places = _shape(frames), list(_places(frames, detector, count))
+        if partner is not None:
+            frames = []
+            frames = list(read_file(Path(source.path)))
+            if _shape(frames) != shape:
+                places = list(_places(frames, detector, count))
+        return [_cut([frames[i] for i in at], faces) for at, faces in places]
     except FlowtellError as error:
         return str(error)
 
 
-def _alike(one: list[Frame], other: list[Frame]) -> bool:
-    first, second = ((len(frames), frames[0].picture.width, frames[0].picture.height) for frames in (one, other))
-    return first == second
+def _shape(frames: list[Frame]) -> tuple[int, int, int]:
+    return len(frames), frames[0].picture.width, frames[0].picture.height
 
 
-def _clip_moments(frames: list[Frame], originals: list[Frame], detector: YunetFaces, count: int) -> Iterator[_Found]:
-    """Moments of ``frames`` where the faces of ``originals`` are: a fake and its original are cut to the same pixel."""
+def _places(frames: list[Frame], detector: YunetFaces, count: int) -> Iterator[tuple[range, list[Face]]]:
+    """The three frames of each moment, and the face in them."""
     step = max(1, round(0.03 / max(1e-3, (frames[-1].pts_s - frames[0].pts_s) / max(1, len(frames) - 1))))
     starts = np.unique(np.linspace(0, max(0, len(frames) - 1 - 2 * step), count).round().astype(int))
-    for start in starts:
-        triple, looked_at = (f[start : start + 2 * step + 1 : step] for f in (frames, originals))
-        faces = [_largest(detector.find(f.picture)) for f in looked_at]
+    for start in starts.tolist():
+        at = range(len(frames))[start : start + 2 * step + 1 : step]
+        faces = [_largest(detector.find(frames[i].picture)) for i in at]
         known = [f for f in faces if f is not None]
-        whole = len(triple) == len(known) == 3 and known[0].box.w >= MIN_FACE_PX
+        whole = len(at) == len(known) == 3 and known[0].box.w >= MIN_FACE_PX
         if whole and min(known[0].box.overlap(f.box) for f in known) > 0.5:
-            yield _cut(triple, known)
+            yield at, known
 
 
 def _largest(faces: list[Face]) -> Face | None:

@@ -27,7 +27,8 @@ Order = tuple[NDArray[np.int64], NDArray[np.int64]]
 class Samples(Protocol):
     """What ``train fit`` learns from: network inputs with labels, each a function of (epoch, index) alone.
 
-    So any process can make any sample at any time: order, workers and restarts change nothing.
+    So any process can make any sample at any time: order, workers and restarts change nothing. ``made_of``, one line
+    on what they are made of, goes into the contract where samples have it.
     """
 
     def __len__(self) -> int:

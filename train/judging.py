@@ -161,7 +161,7 @@ def ablate(
 
     given = read_recipe(recipe, changes)
     parts = split or (trial.one_split(source, given, out / "split") if given.data == "store" else None)
-    looking = Looking(pairs=pairs, face_model=face_model_file(face_model), workers=workers)
+    looking = Looking(pairs=pairs, face_model=face_model_file(face_model), workers=max(1, workers))
     console, names = Console(stderr=True), forms.replace(" ", "").split(",")
 
     def score(checkpoint: Path) -> list[ClipScores]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from numpy.typing import NDArray
 
 from stream.commands.options import FaceModel, say
@@ -19,6 +20,7 @@ from stream.errors import DataError, UsageError
 from stream.records import Image
 
 from .bank import Bank, Moment, Source, gather
+from .cli import Workers, bar
 from .dataset import ALTERED, ORIGINAL
 from .explain import write_png
 from .manifest import read_manifest
@@ -94,9 +96,9 @@ def synthesize(
     only: Annotated[str, Parameter(help="Of the manifest, the clips alone whose path starts with this.")] = "",
     stills: Path | None = None,
     face_model: FaceModel = "yunet",
-    moments: int = 24,
+    moments: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
     seed: int = 1,
-    workers: int = 2,
+    workers: Workers = 2,
 ) -> int:
     """Gather a face bank from clips (and photographs), and draw a contact sheet of pseudo-fakes made from it.
 
@@ -118,8 +120,6 @@ def synthesize(
     workers
         Processes that read clips.
     """
-    from .cli import bar  # noqa: PLC0415  (cli names this command by its path; a top-level import would be a circle)
-
     sources = _sources(manifest, only) + ([] if stills is None else _stills(stills))
     model = face_model_file(face_model)
     if model is None:

@@ -16,7 +16,7 @@ from stream.pairing import cut
 from stream.pictures import ArrayPicture
 from stream.records import Box, Pair
 
-from .bank import Bank, Moment
+from .bank import Bank, Moment, is_original
 from .degrade import Degrade
 from .pseudo import Frames, Shot, animate, lips, repaint, self_blend, swap
 
@@ -52,15 +52,17 @@ class Synthetic:
         self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
         if not self._clips:
             raise DataError("the face bank holds no real clip for this part: gather more people")
-        self._pairs = {(c[0].source.pair, c[0].source.identity): c for c in self._clips if c[0].source.pair}
 
     @property
     def made_of(self) -> str:
         """One line on the sources: how many clips, people, photographs and deepfakes."""
-        people = {c[0].source.identity for c in self._clips}
-        return (
-            f"twins of {len(self._clips)} real clips ({len(people)} people), {len(self._stills)} photographs and "
-            f"{len(self._fakes)} deepfakes"
+        people = {name for c in self._clips for name in c[0].source.identity.split("|")}
+        more: list[tuple[float, Sequence[object], str]] = [
+            (self._mix.stills, self._stills, "photographs"),
+            (self._mix.deepfakes, self._fakes, "deepfakes"),
+        ]
+        return f"twins of {len(self._clips)} real clips ({len(people)} people)" + "".join(
+            f", {len(sources)} {kind}" for share, sources, kind in more if share and sources
         )
 
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
@@ -116,8 +118,8 @@ class Synthetic:
     def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, str]:
         clip = self._fakes[rng.integers(len(self._fakes))]
         k = int(rng.integers(len(clip)))
-        who = clip[0].source.pair, clip[0].source.identity
-        partner = self._pairs.get(who) or self._clips[rng.integers(len(self._clips))]
+        own = next((c for c in self._clips if is_original(c[0].source, clip[0].source)), None)
+        partner = own or self._clips[rng.integers(len(self._clips))]
         # The same moment and gap of both: a live swap and its original then differ in the face alone.
         seed = int(rng.integers(2**31))
         fake, real = (
