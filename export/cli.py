@@ -9,9 +9,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from stream.errors import OutputError, UsageError
+from stream.errors import UsageError
 from train.models import load
-from train.store import write_atomically
+from train.store import copy_flow, write_atomically
 
 from .onnx_file import export
 from .parity import compare, real_images, refuse
@@ -51,7 +51,7 @@ def export_checkpoint(
     network, contract = load(checkpoint)
     shown = real_images(contract, images, store, checkpoint.parent)
     with tempfile.TemporaryDirectory() as folder:
-        _copy_flow(contract.flow_options.get("file"), checkpoint.parent, Path(folder))  # to be compared, it must run
+        copy_flow(contract, checkpoint.parent, Path(folder))  # to be compared, it must run
         made = export(network, contract, Path(folder, "fp32.onnx"))
         parity = compare(checkpoint, made, shown)
         refuse(parity, "fp32")
@@ -60,19 +60,8 @@ def export_checkpoint(
             made = convert(made, Path(folder, "converted.onnx"), precision, learned_on)
             parity = compare(checkpoint, made, shown)
             refuse(parity, precision)
+        copy_flow(contract, checkpoint.parent, out.parent)
         write_atomically(out, lambda file: file.write(made.read_bytes()))
-    _copy_flow(contract.flow_options.get("file"), checkpoint.parent, out.parent)
     size = out.stat().st_size / 1e6
     Console().print(f"{out}: {size:.1f} MB, {precision}; {parity}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _copy_flow(name: object, source: Path, target: Path) -> None:
-    """A learned flow lies beside the model that wants it."""
-    if isinstance(name, str) and source.resolve() != target.resolve():
-        file = source / Path(name).name
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise OutputError(f"the flow network {file} cannot be read: put it beside the checkpoint") from error
-        write_atomically(target / file.name, lambda copy: copy.write(content))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +11,23 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from trainset import SMALL, small_store
+from trainset import SMALL, SmallBody, portrait_video, small_store
 
 from export import cli
 from export.onnx_file import export
 from export.parity import LIMITS, Parity, compare, real_images, refuse
+from stream.commands.check import check
 from stream.contract import KEY, Contract
 from stream.errors import DataError, ModelError, OutputError, UsageError
 from stream.model import Model
+from tests.test_flows import constant_flow_net
+from train.calibrate import calibrate
+from train.fit import Setting, fit
+from train.manifest import Clip
+from train.metrics import ClipScores
 from train.models import build
-from train.recipe import normalisation
+from train.recipe import from_values, normalisation, read_recipe
+from train.store import copy_flow
 
 CALIBRATED = replace(SMALL, temperature=1.7, bias=-0.4, trained_on="nothing", scores={"auc": 0.5}, commit="abc")
 STACK = replace(SMALL, input="stack", mean=normalisation(6)[0], std=normalisation(6)[1])
@@ -46,6 +55,48 @@ def test_the_file_says_what_torch_says_with_its_contract_at_any_batch(tmp_path: 
     assert [i.name for i in graph.graph.input] == ["image"]
     assert [o.name for o in graph.graph.output] == ["p_fake"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.onnx"]
+
+
+def test_a_learned_flow_goes_along_from_the_store_to_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.models._resnet18", SmallBody)
+    store, run, out = small_store(tmp_path / "store"), tmp_path / "run", tmp_path / "out"
+    flow = constant_flow_net(store / "flow.onnx", 32).read_bytes()
+    values = read_recipe("pwcnet-vgg16").values()
+    small = {"arch": "resnet18", "weights": "none", "batch": 8, "epochs": 1, "epoch_samples": 8, "test_share": 0.0}
+    contract = {**values["contract"], "size": 32}
+    fit(store, run, from_values({**values, **small, "contract": contract}), Setting("cpu", workers=0))
+    cli.export_checkpoint(run / "best.pt", out / "m.onnx", images=4)
+    calibrate(out / "m.onnx", tmp_path / "new" / "m.onnx", told_apart)
+    assert [folder.joinpath("flow.onnx").read_bytes() for folder in (run, out, tmp_path / "new")] == [flow] * 3
+    model = Model(out / "m.onnx", "cpu")
+    assert model.flow(*np.zeros((2, 32, 32, 3), np.uint8))[5, 5].tolist() == [1.5, -0.5]
+    assert model.contract.flow_options["sha256"] == hashlib.sha256(flow).hexdigest()
+    assert check(portrait_video(tmp_path / "v.mp4"), model=out / "m.onnx", device="cpu") == 0
+    assert re.search("Original|Fake", capsys.readouterr().out)
+
+
+def told_apart(file: Path) -> tuple[list[ClipScores], list[None]]:
+    """A model that can be opened, and scores that it could have given."""
+    Model(file, "cpu")
+    kinds = [("real", 0.2), ("real", 0.4), ("fake", 0.6), ("fake", 0.8)]
+    clips = [Clip(str(p), Path("x"), "fake" if label == "fake" else "real") for label, p in kinds]
+    return [ClipScores(clip, np.zeros(1), np.array([p])) for clip, (_, p) in zip(clips, kinds, strict=True)], [None] * 4
+
+
+def test_a_flow_network_that_another_model_may_need_is_not_replaced(tmp_path: Path) -> None:
+    contract = replace(SMALL, flow_method="pwcnet", flow_options={"file": "flow.onnx"})
+    with pytest.raises(ModelError, match="no flow network at"):
+        copy_flow(contract, tmp_path / "one", tmp_path / "out")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flow.onnx").write_text(name)
+    copy_flow(contract, tmp_path / "one", tmp_path / "out")
+    copy_flow(contract, tmp_path / "one", tmp_path / "out")
+    with pytest.raises(OutputError, match="is another flow network"):
+        copy_flow(contract, tmp_path / "other", tmp_path / "out")
+    assert (tmp_path / "out" / "flow.onnx").read_text() == "one"
 
 
 def test_half_precision_is_half_the_size_and_close(tmp_path: Path) -> None:

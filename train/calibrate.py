@@ -23,7 +23,7 @@ from stream.errors import ContractError, DataError, ModelError, UsageError
 
 from .evaluate import judge, plain
 from .metrics import ClipScores, Scores
-from .store import write_atomically
+from .store import copy_flow, write_atomically
 
 LEAST, MOST = 1e-6, 1 - 1e-6  # float32 keeps no more of a probability near 0 or 1
 _PASSED = frozenset({"Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity"})
@@ -218,6 +218,7 @@ def calibrate(
     """
     model, contract = read_graph(file)
     model, contract = calibrated(model, contract, fit_calibration(look(file)[0]))
+    copy_flow(contract, file.parent, out.parent)
     write_graph(model, contract, out)
     # Scored again through the file that was written: thresholds rest on what it says, not on what it ought to say.
     scores, extremes = look(out)

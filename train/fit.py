@@ -38,7 +38,7 @@ from .models import build, freeze, read_checkpoint, start_from
 from .parts import Parts, open_parts
 from .recipe import Recipe
 from .scoring import score_stored
-from .store import write_atomically
+from .store import copy_flow, write_atomically
 
 Batch = tuple[Tensor, Tensor]
 Figures = dict[str, float]
@@ -121,9 +121,7 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
         # Where the rate does not depend on how long the run will be, a run may be made longer or ended sooner.
         open_ended = recipe.schedule in ("constant", "trapezoid")
         runs.begin(out, _config(source, recipe, parts, fabric), ("recipe", "contract", "parts"), open_ended)
-        named = contract.flow_options.get("file")
-        if named and (flow := source / Path(str(named)).name).is_file():
-            write_atomically(out / flow.name, lambda file: file.write(flow.read_bytes()))
+        copy_flow(contract, source, out)
     model, fabric_optimizer = fabric.setup(trainee, optimizer)
     judged = average.to(fabric.device) if average is not None else network
     if (out / "last.pt").is_file():

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.contract import Contract
-from stream.errors import DataError, OutputError
+from stream.errors import DataError, ModelError, OutputError
 from stream.records import Box, Pair
 
 from .manifest import Clip
@@ -74,6 +74,26 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise OutputError(f"{path} cannot be written ({error.strerror}): free some space or choose another") from error
+
+
+def copy_flow(contract: Contract, source: Path, target: Path) -> None:
+    """A learned flow lies beside whatever wants it: take its file from one folder to another; any other flow has none.
+
+    Raises:
+        ModelError: the file is missing. OutputError: it cannot be written, or would replace another network.
+    """
+    name = contract.flow_options.get("file")
+    if not isinstance(name, str) or source.resolve() == target.resolve():
+        return
+    file, copy = source / Path(name).name, target / Path(name).name
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"no flow network at {file}: put it beside what was trained with it") from error
+    if not copy.is_file():
+        write_atomically(copy, lambda out: out.write(content))
+    elif copy.read_bytes() != content:
+        raise OutputError(f"{copy} is another flow network, which a model beside it may need: choose another folder")
 
 
 @dataclass(frozen=True, slots=True)
