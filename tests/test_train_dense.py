@@ -53,7 +53,8 @@ def test_the_body_learns_from_the_dense_loss_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"data": "store"}, {"data": "synthetic", "arch": "vgg16"}, {"data": "synthetic", "batch": 31}]
+    "wrong",
+    [{"data": "store"}, {"data": "a:b"}, {"data": "synthetic", "arch": "vgg16"}, {"data": "synthetic", "batch": 31}],
 )
 def test_a_dense_recipe_without_twins_is_one_clear_error(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="needs twins"):

@@ -176,12 +176,17 @@ def test_a_trapezoid_run_is_ended_sooner_by_fewer_epochs_and_one_that_depends_on
     setting = Setting(accelerator="cpu", workers=0)
 
     def kill(step: int, total: int, loss: float) -> None:
-        raise Killed
+        if step == 4:
+            raise Killed
 
     with pytest.raises(Killed):
         fit(bank._file.parent, tmp_path, recipe, setting, on_step=kill)
+    before = read_checkpoint(tmp_path / "last.pt")["stands"]["losses"]
     fit(bank._file.parent, tmp_path, replace(recipe, epochs=2), setting)
-    assert read_checkpoint(tmp_path / "last.pt")["stands"]["step"] == 4
+    after = read_checkpoint(tmp_path / "last.pt")["stands"]["losses"]
+    assert (len(before), len(after), after[:3]) == (3, 4, before)
+    with pytest.raises(UsageError, match="more than 1 epochs already"):
+        fit(bank._file.parent, tmp_path, replace(recipe, epochs=1), setting)
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["recipe"]["epochs"], config["epochs_before"]) == (2, [9])
     with pytest.raises(UsageError, match="another recipe"):

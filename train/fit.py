@@ -117,15 +117,18 @@ def fit(  # noqa: PLR0912, PLR0915  (a script, read from top to bottom)
     stands: dict[str, Any] = {"step": 0, "losses": [], "epochs": [], "sums": [0.0, 0.0, 0.0], "best": -math.inf}
     average = copy.deepcopy(network) if recipe.ema else None
     code = runs.commit()
+    saved = read_checkpoint(out / "last.pt") if (out / "last.pt").is_file() else None
+    if saved and saved["stands"]["step"] > total:
+        raise UsageError(f"{out} has run for more than {recipe.epochs} epochs already: give more, or another folder")
     if fabric.is_global_zero:
-        # Where the rate does not depend on how long the run will be, a run may be made longer or ended sooner.
+        # A rate that stays the same, or falls at the end alone, leaves open when that is: the run may become longer,
+        # or end sooner. It goes on from where it is; its result is not that of an unbroken run of as many epochs.
         open_ended = recipe.schedule in ("constant", "trapezoid")
         runs.begin(out, _config(source, recipe, parts, fabric), ("recipe", "contract", "parts"), open_ended)
         copy_flow(contract, source, out)
     model, fabric_optimizer = fabric.setup(trainee, optimizer)
     judged = average.to(fabric.device) if average is not None else network
-    if (out / "last.pt").is_file():
-        saved = read_checkpoint(out / "last.pt")
+    if saved:
         stands = saved["stands"]
         judged.load_state_dict(saved["model"])
         trainee.load_state_dict(saved["raw"] or saved["model"])

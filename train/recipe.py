@@ -81,7 +81,7 @@ class Recipe:
             raise UsageError("the recipe's valid_share, test_share or ema is out of range")
         if not (0 <= self.warmup <= 1 and 0 < self.cooldown <= 1) or self.dense < 0:
             raise UsageError("the recipe's warmup, cooldown or dense is out of range")
-        if self.dense and (self.data == "store" or self.arch != "resnet18" or self.batch % 2):
+        if self.dense and (self.data != "synthetic" or self.arch != "resnet18" or self.batch % 2):
             raise UsageError('a recipe with dense needs twins (data = "synthetic"), resnet18 and an even batch')
 
     def values(self) -> dict[str, Any]:

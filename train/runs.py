@@ -109,7 +109,7 @@ def begin(folder: Path, config: Mapping[str, Any], same: Sequence[str], new_epoc
             raise UsageError(f"{file} is damaged: give another folder") from error
         mine = json.loads(json.dumps(dict(config)))
         epochs = [run.get("recipe", {}).get("epochs") for run in (there, mine)]
-        if new_epochs and None not in epochs and epochs[0] != epochs[1]:
+        if changed := new_epochs and None not in epochs and epochs[0] != epochs[1]:
             there["epochs_before"] = [*there.get("epochs_before", []), epochs[0]]
             there["recipe"]["epochs"] = epochs[1]
         for key in same:
@@ -117,7 +117,8 @@ def begin(folder: Path, config: Mapping[str, Any], same: Sequence[str], new_epoc
                 raise UsageError(
                     f"{folder} holds a run with another {key}: give another folder, or the same {key} to go on with it"
                 )
-        write_json(file, there)
+        if changed:
+            write_json(file, there)
     else:
         write_json(file, dict(config))
 
