@@ -61,9 +61,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_store(tmp_path_factory.mktemp("data") / "store")
 
 
-def apart(store: Path, out: Path, recipe: Recipe, processes: int = 1, kill_at: int = 0, kill_in_save: int = 0) -> int:
-    """Fit in processes of their own; each is killed with SIGKILL once it has taken step ``kill_at``, or in the middle
-    of writing its ``kill_in_save``-th checkpoint.
+def apart(
+    store: Path,
+    out: Path,
+    recipe: Recipe,
+    processes: int = 1,
+    kill_at: int = 0,
+    kill_in_save: int = 0,
+    stand_at: int = 0,
+) -> int:
+    """Fit in processes of their own; gives the exit status.
+
+    Each is killed with SIGKILL once it has taken step ``kill_at``, or in the middle of writing its
+    ``kill_in_save``-th checkpoint. At step ``stand_at`` the first one stands still, which leaves the others waiting in
+    the middle of what comes next, and all are killed with torchrun.
     """
     script = f"""
 import os, signal, torch
@@ -86,6 +97,10 @@ torch.save = save
 def on_step(step, total, loss):
     if step == {kill_at}:
         os.kill(os.getpid(), signal.SIGKILL)
+    if step == {stand_at}:
+        print(os.getpid(), flush=True)
+        if os.environ["RANK"] == "0":
+            signal.pause()
 fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), Setting("cpu", 0), on_step)
 """
     file = out.with_suffix(".py")
@@ -93,15 +108,33 @@ fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), 
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(file)]
     path = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
-    ran = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=900, check=False
-    )
-    return ran.returncode
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        if stand_at:
+            assert run.stdout is not None
+            # torchrun first, which would answer for the others.
+            for pid in (run.pid, *[int(run.stdout.readline()) for _ in range(processes)]):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            run.communicate(timeout=900)  # until the last of them has let go of its output
+        finally:
+            run.kill()
+    return run.returncode
 
 
 def rows(file: Path) -> list[dict[str, float]]:
     with file.open() as text:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(text)]
+
+
+def alike(one: Path, other: Path) -> None:
+    """Two runs have the same curves and weights, to the last digit."""
+    for name in ("steps.csv", "curves.csv"):
+        assert (one / name).read_text() == (other / name).read_text()
+    there, here = (read_checkpoint(folder / "last.pt") for folder in (one, other))
+    for part in ("model", "raw"):
+        assert all(torch.equal(here[part][k], v) for k, v in there[part].items())
 
 
 def test_a_run_learns_and_leaves_a_folder_that_explains_itself(store: Path, tmp_path: Path) -> None:
@@ -137,15 +170,36 @@ def test_a_run_learns_and_leaves_a_folder_that_explains_itself(store: Path, tmp_
     assert not network.training
 
 
-def test_two_processes_give_the_loss_curve_of_one_with_the_same_batch(store: Path, tmp_path: Path) -> None:
-    fit(store, tmp_path / "one", TINY, ALONE)
-    assert apart(store, tmp_path / "two", TINY, processes=2) == 0
-    one, two = ([row["loss"] for row in rows(tmp_path / name / "steps.csv")] for name in ("one", "two"))
+TOGETHER = replace(TINY, ema=0.9, clip_norm=1.0)
+
+
+@pytest.fixture(scope="module")
+def together(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unbroken run of two processes."""
+    out = tmp_path_factory.mktemp("together") / "run"
+    assert apart(store, out, TOGETHER, processes=2) == 0
+    return out
+
+
+def test_two_processes_give_the_loss_curve_of_one_with_the_same_batch(
+    store: Path, together: Path, tmp_path: Path
+) -> None:
+    fit(store, tmp_path, TOGETHER, ALONE)
+    one, two = ([row["loss"] for row in rows(folder / "steps.csv")] for folder in (tmp_path, together))
     assert len(one) == 6
     assert two == pytest.approx(one, abs=1e-4)
-    for first, second in zip(*(rows(tmp_path / name / "curves.csv") for name in ("one", "two")), strict=True):
+    for first, second in zip(*(rows(folder / "curves.csv") for folder in (tmp_path, together)), strict=True):
         assert second["valid_loss"] == pytest.approx(first["valid_loss"], abs=1e-4)
-    assert json.loads((tmp_path / "two" / "config.json").read_text())["processes"] == 2
+    assert json.loads((together / "config.json").read_text())["processes"] == 2
+
+
+def test_two_processes_killed_together_go_on_to_the_same_result(store: Path, together: Path, tmp_path: Path) -> None:
+    # Exactly the same: the sum of two gradients is one, whichever comes first.
+    killed = tmp_path / "killed"
+    assert apart(store, killed, TOGETHER, processes=2, stand_at=5) == -signal.SIGKILL
+    assert read_checkpoint(killed / "last.pt")["stands"]["step"] == len(rows(killed / "steps.csv")) == 4
+    assert apart(store, killed, TOGETHER, processes=2) == 0
+    alike(together, killed)
 
 
 EVERYTHING = replace(TINY, optimizer="adamw", schedule="onecycle", ema=0.9, clip_norm=1.0, label_smoothing=0.1)
@@ -172,11 +226,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(
     if last:
         assert read_checkpoint(killed / "last.pt")["stands"]["step"] == last
     fit(store, killed, EVERYTHING, ALONE)
-    for name in ("steps.csv", "curves.csv"):
-        assert (killed / name).read_text() == (whole / name).read_text()
-    there, here = (read_checkpoint(folder / "last.pt") for folder in (whole, killed))
-    for part in ("model", "raw"):
-        assert all(torch.equal(here[part][k], v) for k, v in there[part].items())
+    alike(whole, killed)
 
 
 def test_accumulating_gradients_takes_the_same_samples(store: Path, tmp_path: Path) -> None:
