@@ -59,9 +59,9 @@ def free_port() -> int:
 class RtspServer:
     """One RTSP camera on 127.0.0.1; as a context manager it starts, gives its URL, and is gone at the end.
 
-    file: an MP4 whose H.264 is sent as it is (``encode=True``: decoded and coded again as asked); without one, a
-    moving ball of ``size`` at ``fps``, a keyframe every ``gop`` frames. loss: share of RTP packets thrown away.
-    shared: all clients watch one pipeline. More keywords go to rtsp_server.py by name.
+    file: an MP4 whose ``codec``, h264 or h265, is sent as it is (``encode=True``: decoded and coded again as asked);
+    without one, a moving ball of ``size`` at ``fps``, a keyframe every ``gop`` frames. loss: share of RTP packets
+    thrown away. shared: all clients watch one pipeline. More keywords go to rtsp_server.py by name.
     """
 
     def __init__(

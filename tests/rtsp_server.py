@@ -31,10 +31,9 @@ ENCODERS = {
 def pipeline(arguments: argparse.Namespace) -> str:
     """The GStreamer launch line of the one stream that is served."""
     if arguments.file and not arguments.encode:
-        # the file's own H.264 packets, so that nothing is lost by coding it again
-        line = (
-            f'filesrc location="{arguments.file}" ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1'
-        )
+        # the file's own packets, so that nothing is lost by coding it again
+        own = f"{arguments.codec}parse ! rtp{arguments.codec}pay name=pay0 pt=96 config-interval=-1"
+        line = f'filesrc location="{arguments.file}" ! qtdemux ! {own}'
     else:
         if arguments.file:
             raw = f'filesrc location="{arguments.file}" ! decodebin ! videoconvert ! videoscale ! videorate'
@@ -70,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", default="0", help="0 takes any free port")
     parser.add_argument("--path", default="/cam")
-    parser.add_argument("--file", help="an MP4; its H.264 is sent as it is unless --encode is given")
+    parser.add_argument("--file", help="an MP4; its --codec, h264 or h265, is sent as it is unless --encode is given")
     parser.add_argument("--encode", action="store_true")
     parser.add_argument("--pattern", default="ball", help="videotestsrc's pattern, where there is no file")
     parser.add_argument("--codec", choices=sorted(ENCODERS), default="h264")

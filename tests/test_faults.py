@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ from stream.errors import SourceBroken, SourceError, SourceNotFound, SourceRefus
 from stream.records import Frame
 from stream.sources import Phase, Source, SourceOptions, open_source, read_file
 from tests.clips import frame_number, write_clip
+from tests.noisy import noisy
 from tests.proxy import FaultProxy
 from tests.rtsp import RtspServer, free_port, needs_rtsp
 from tests.web import serve
@@ -267,6 +269,18 @@ def test_lost_udp_packets_cost_pictures_but_not_the_connection() -> None:
         assert source.status.connections == 1
     assert {frame.epoch for frame in frames} == {0}
     assert max(b.pts_s - a.pts_s for a, b in pairwise(frames)) > 0.06  # what is missing is a gap, not closed up
+
+
+@needs_rtsp
+@pytest.mark.parametrize(("codec", "encoder"), [("h264", "libx264"), ("h265", "libx265")])
+def test_whatever_udp_loses_each_picture_is_one_that_was_sent(tmp_path: Path, codec: Any, encoder: Any) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(noisy("mp4", encoder, count=200, gop=5))
+    sent = {frame.picture.bgr().tobytes() for frame in read_file(clip)}
+    options = SourceOptions(rtsp_transport="udp")
+    with RtspServer(file=clip, codec=codec, loss=0.02) as url, open_source(url, options) as source:
+        frames = watch(source, lambda frame: frame is not None and frame.index >= 60 and source.status.damaged > 0)
+    assert not [frame.index for frame in frames if frame.picture.bgr().tobytes() not in sent]
 
 
 @needs_rtsp

@@ -24,7 +24,7 @@ class SourceOptions:
     """How a source is read. Times in seconds, ``size`` in pixels (width, height).
 
     realtime: a file plays at its own speed and becomes live (the latest frame wins).
-    rtsp_transport: what carries an RTSP stream's pictures.
+    rtsp_transport: what carries an RTSP stream's pictures; over UDP a lost packet costs all up to the next keyframe.
     hwaccel: "cuda" decodes streams and files on the GPU, or fails; it never falls back silently.
     size, fps: what is asked of a webcam (None: its highest rate); fps also of the screen (None: 25).
     open_timeout_s: how long a stream may take to answer and to send its first picture.

@@ -46,7 +46,10 @@ def file_samples(path: Path, hwaccel: HwAccel = "none", paced: bool = False) -> 
             stream = video_stream(container, str(path))
             # what plays at its own speed shares the cores with other cameras: no thread for each core and frame
             stream.thread_type = "SLICE" if paced else "AUTO"
-            yield from samples(stream, container.demux(stream), live=False)
+            try:
+                yield from samples(stream, container.demux(stream), live=False)
+            finally:
+                stream.codec_context.flush_buffers()  # see ``damage.listen``
     except av.error.InvalidDataError as error:
         raise SourceBroken(f"{path} is not a video that can be read: give one, or check that it is whole") from error
     except (av.error.FFmpegError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from stream.errors import SourceBroken, SourceError, SourceNotFound
 from stream.redact import redact_url
 
 from .base import Sample, Samples, SourceOptions
+from .damage import listen, numbered, received, suspected, told_of_loss
 from .timeline import Lag
 from .video import Packets, accelerator, explain, joined, samples, video_stream
 
@@ -41,21 +42,30 @@ def network_samples(
     name = redact_url(url)
     hwaccel = accelerator(options.hwaccel, name)
     came = False
+    over_udp = url.lower().startswith("rtsp") and options.rtsp_transport.startswith("udp")
+    if over_udp:
+        listen()
     try:
-        with av.open(
-            connectable(url),
-            options=_ffmpeg_options(url, options),
-            # PyAV gives up after twice the time for reads: the first try ends, and so does FFmpeg's own second one
-            timeout=(options.open_timeout_s, options.silence_s / 2),
-            hwaccel=hwaccel,
-        ) as container:
+        with av.logging.Capture() as logs:
+            container = av.open(
+                connectable(url),
+                options=_ffmpeg_options(url, options),
+                # PyAV gives up after twice the time for reads: the first try ends, and so does FFmpeg's second one
+                timeout=(options.open_timeout_s, options.silence_s / 2),
+                hwaccel=hwaccel,
+            )
+        with container:
             stream = video_stream(container, name)
             # Frame threads hold back a picture for each thread; with slice threads FFmpeg neither mends nor marks
             # a picture of which slices are missing, and its green or smeared rest would be judged.
             stream.thread_type = "NONE"
             timeless = container.format.name in _WITHOUT_CLOCK
             health = _Health(stream, name, now)
-            for sample in samples(stream, joined(stream, health.packets(container.demux(stream))), live=True):
+            packets = container.demux(stream)
+            if over_udp:
+                packets = received(packets)
+            packets = numbered(stream, suspected(packets, lost=told_of_loss(logs)))
+            for sample in samples(stream, joined(stream, health.packets(packets)), live=True):
                 if closed.is_set():
                     return
                 came = True
@@ -99,7 +109,8 @@ class _Health:
             yield packet
             if self._now() - self._whole_s > NO_PICTURE_S:
                 raise SourceBroken(
-                    f"{self._name} sent data but no whole picture for {NO_PICTURE_S:g} s: check its encoder"
+                    f"{self._name} sent data but no whole picture for {NO_PICTURE_S:g} s: "
+                    "check the network and its encoder"
                 )
 
     def check(self, sample: Sample) -> None:

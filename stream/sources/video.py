@@ -54,13 +54,19 @@ def picture(frame: av.VideoFrame) -> Picture:
 def samples(stream: av.VideoStream, packets: Packets, *, live: bool) -> Samples:
     """The pictures of ``packets``; what cannot be decoded is a damaged sample.
 
-    live: begin with a keyframe, and after a damaged picture wait for the next one: what is predicted from a
-    damaged picture is smeared, and no verdict may rest on a smear. A recording is taken as it is.
+    live: begin with a keyframe, and after a damaged picture or packet wait for the next one: what is predicted
+    from a damaged picture is smeared, and no verdict may rest on a smear. A recording is taken as it is.
     """
-    started, sound = not live, True
+    started, sound, waiting = not live, True, False
     for packet in packets:
-        started = started or packet.is_keyframe
+        if live and packet.is_corrupt:
+            stream.codec_context.flush_buffers()  # what comes next is decoded as if just connected
+            started, sound, waiting = False, True, True
+        elif packet.is_keyframe:
+            started = True
         if not started:
+            if waiting and packet.size:
+                yield Sample(None)
             continue
         try:
             frames = packet.decode()
@@ -105,7 +111,7 @@ def _one(slices: list[av.Packet[av.VideoStream]]) -> av.Packet[av.VideoStream]:
         return first
     whole = cast("av.Packet[av.VideoStream]", av.Packet(b"".join(bytes(s) for s in slices)))
     whole.stream, whole.time_base, whole.pts, whole.dts = first.stream, first.time_base, first.pts, first.dts
-    whole.is_keyframe = True
+    whole.is_keyframe, whole.is_corrupt = True, any(s.is_corrupt for s in slices)
     return whole
 
 
