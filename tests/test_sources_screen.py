@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
 
+from stream.demo import CLIP
 from stream.errors import SourceNotFound, SourceRefused, UsageError
-from stream.sources import LiveSource, Phase, SourceOptions, open_source
+from stream.model import Model
+from stream.pipeline import judge
+from stream.records import Box, State, Verdict
+from stream.sources import LiveSource, Phase, SourceOptions, open_source, read_file
 from stream.sources.screen import Region, how_to_grab, parse_region
+from tests.conftest import Display, environment
+from tests.test_watch import watching
+
+LONG_S = 120.0
 
 
 def test_a_region_is_width_height_and_place() -> None:
@@ -167,3 +177,73 @@ def test_closing_ends_the_grab(display: subprocess.Popen[str]) -> None:
     with open_source("screen") as source:
         assert source.next_frame(5.0) is not None
     assert not [t for t in threading.enumerate() if t.name == "capture screen"]
+
+
+# Beside what flowtell's own window covers, which without a window manager opens in the upper left corner.
+X, Y = 640, 320
+
+
+@pytest.fixture
+def demo_playing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Display]:
+    """A display of 1280 x 800 on which a player shows the demo clip again and again, 640 x 480 at X, Y."""
+    if not (shutil.which("Xvfb") and shutil.which("xdotool") and shutil.which("ffplay")):
+        pytest.skip("needs Xvfb, xdotool and ffplay (Debian's xvfb, xdotool, ffmpeg)")
+    here = Display()
+    monkeypatch.setenv("DISPLAY", here.name)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    place = ["-noborder", "-left", str(X), "-top", str(Y), "-x", "640", "-y", "480"]
+    player = subprocess.Popen(
+        ["ffplay", "-loglevel", "error", "-an", "-loop", "0", *place, str(CLIP)],
+        env=environment(DISPLAY=here.name, SDL_VIDEODRIVER="x11", SDL_AUDIODRIVER="dummy"),
+        stdin=subprocess.DEVNULL,
+    )
+    yield here
+    player.kill()
+    player.wait()
+    here.end()
+
+
+@pytest.fixture(scope="module")
+def places() -> list[Box]:
+    """Where the face is in each of the demo clip's pictures, one after the other."""
+    boxes = [verdict.box for _, verdicts in judge(read_file(CLIP), Model(), rate_hz=1.0) for verdict in verdicts]
+    assert len(boxes) > 300
+    return boxes
+
+
+def is_among(places: Sequence[Box], box: Box) -> bool:
+    """Whether a face is where, and as large as, the demo clip's is at one moment or another."""
+    off_px = (max(abs(a - b) for a, b in zip((*box.center, box.w), (*p.center, p.w), strict=True)) for p in places)
+    return min(off_px) < 12
+
+
+def test_the_face_in_a_clip_that_plays_on_the_screen_is_found_followed_and_scored(
+    demo_playing: Display, places: list[Box]
+) -> None:
+    seen, end_s, model = list[Verdict](), time.monotonic() + LONG_S, Model()
+    with open_source(f"screen:640x480+{X}+{Y}") as source:
+        for _, verdicts in judge(source, model):
+            seen += verdicts
+            if verdicts and verdicts[0].state in (State.REAL, State.FAKE):
+                break
+            assert time.monotonic() < end_s, "it was never judged"
+    assert all(is_among(places, verdict.box) for verdict in seen)
+    scored = [verdict for verdict in seen if verdict.track == seen[-1].track and verdict.pairs]
+    assert scored[0].pairs == 1
+    assert scored[-1].pairs >= model.contract.min_pairs
+    assert scored[-1].p_fake is not None
+
+
+def test_what_plays_on_the_screen_is_watched_beside_it_in_a_window_of_its_own(
+    demo_playing: Display, places: list[Box]
+) -> None:
+    options = ("--window", "--json", "-", "--device", "cpu")
+    with watching(f"screen:640x480+{X}+{Y}", *options, DISPLAY=demo_playing.name) as process:
+        assert process.stdout is not None
+        records = map(json.loads, process.stdout)
+        scored = next(r for r in records if r["type"] == "face" and r["state"] in ("REAL", "FAKE"))
+        demo_playing.key("flowtell", "q")
+        process.communicate(timeout=LONG_S)
+    assert process.returncode == 0
+    assert is_among(places, Box(*scored["box"]))
+    assert 0 <= scored["p_fake"] <= 1
