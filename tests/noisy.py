@@ -12,7 +12,7 @@ import numpy as np
 
 _OWN: dict[str, dict[str, object]] = {
     "libx264": {"sliced-threads": 0, "slices": 1},
-    "libx265": {"log-level": "none", "pools": 1},
+    "libx265": {"log-level": "none", "pools": "none", "frame-threads": 1, "wpp": 0},  # no threads: small pictures
 }
 
 

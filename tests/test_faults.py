@@ -275,7 +275,7 @@ def test_lost_udp_packets_cost_pictures_but_not_the_connection() -> None:
 @pytest.mark.parametrize(("codec", "encoder"), [("h264", "libx264"), ("h265", "libx265")])
 def test_whatever_udp_loses_each_picture_is_one_that_was_sent(tmp_path: Path, codec: Any, encoder: Any) -> None:
     clip = tmp_path / "clip.mp4"
-    clip.write_bytes(noisy("mp4", encoder, count=200, gop=5))
+    clip.write_bytes(noisy("mp4", encoder, count=100, gop=5))
     sent = {frame.picture.bgr().tobytes() for frame in read_file(clip)}
     options = SourceOptions(rtsp_transport="udp")
     with RtspServer(file=clip, codec=codec, loss=0.02) as url, open_source(url, options) as source:

@@ -2,7 +2,11 @@
 
 The decoder tells of slices that are missing or cannot be read. It does not tell of whole pictures that are missing
 (H.264: what refers to them is then mended with another picture, without a mark), nor of holes within the slices of
-H.265. Where these come from is known: the pictures' numbers in H.264, the packets' numbers in RTP.
+H.265. Where these come from is known: the pictures' numbers in H.264, the packets' numbers in RTP over UDP.
+
+What nobody tells: bits that changed within a slice that can still be read (UDP and TCP throw such packets away),
+holes within the slices of H.265 that are no lost RTP packets, and, of a damaged picture that the decoder alone
+notices, the B-frames that rest on it and are shown before it.
 """
 
 from __future__ import annotations
