@@ -98,7 +98,7 @@ def on_step(step, total, loss):
     if step == {kill_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     if step == {stand_at}:
-        print(os.getpid(), flush=True)
+        os.write(1, b"%d\\n" % os.getpid())  # at once: torchrun's Pythons write a print in two parts
         if os.environ["RANK"] == "0":
             signal.pause()
 fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), Setting("cpu", 0), on_step)
@@ -111,12 +111,12 @@ fit(Path({str(store)!r}), Path({str(out)!r}), from_values({recipe.values()!r}), 
     with subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
-        if stand_at:
-            assert run.stdout is not None
-            # torchrun first, which would answer for the others.
-            for pid in (run.pid, *[int(run.stdout.readline()) for _ in range(processes)]):
-                os.kill(pid, signal.SIGKILL)
         try:
+            if stand_at:
+                assert run.stdout is not None
+                # torchrun first, which would answer for the others.
+                for pid in (run.pid, *[int(run.stdout.readline()) for _ in range(processes)]):
+                    os.kill(pid, signal.SIGKILL)
             run.communicate(timeout=900)  # until the last of them has let go of its output
         finally:
             run.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
@@ -24,6 +26,7 @@ from train.pseudo import (
 )
 
 SIDE, FACE = 160, 76.0
+PLAIN = Degrade(skin=0.0, light=1.0, scale=1.0, blur=0.0, noise=0.0, tone=None, codec="none", quality=0, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +108,24 @@ def test_animation_keeps_the_first_frame_and_moves_the_second(shot: Shot) -> Non
 
 
 def test_degrading_with_nothing_drawn_changes_nothing(shot: Shot) -> None:
-    plain = Degrade(scale=1.0, blur=0.0, noise=0.0, tone=None, codec="none", quality=0, seed=0)
-    assert np.array_equal(plain(shot.frames), shot.frames)
+    assert np.array_equal(PLAIN(shot.frames), shot.frames)
+
+
+def test_the_dark_is_darker_and_grainy(shot: Shot) -> None:
+    dark = replace(PLAIN, light=0.5)(np.full_like(shot.frames, 200))
+    assert round(float(dark.mean())) == 100
+    assert round(float(dark.std())) == 4  # gray levels of sensor noise
+    assert not np.array_equal(dark[0], dark[1])
+
+
+def test_a_beauty_filter_smooths_skin_and_keeps_edges() -> None:
+    noisy = np.where(np.arange(SIDE) < SIDE // 2, 60, 190)[None, None, :, None] + rng(3).normal(
+        0, 6, (2, SIDE, SIDE, 3)
+    )
+    smooth = replace(PLAIN, skin=50.0)(np.asarray(noisy, np.uint8))
+    left, right = smooth[..., : SIDE // 2 - 2, :], smooth[..., SIDE // 2 + 2 :, :]
+    assert left.std() < 3 > right.std()
+    assert round(float(right.mean()) - float(left.mean())) == 130
 
 
 def test_one_draw_degrades_two_pictures_alike(shot: Shot) -> None:

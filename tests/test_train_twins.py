@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_twins_are_repeatable_and_differ_only_by_the_fake(bank: Bank) -> None:
         assert images.shape == (2, 32, 32, 6)
         assert np.array_equal(images, again)
         assert not np.array_equal(images[0], images[1])
+
+
+def test_pairs_lie_one_to_three_frames_apart(bank: Bank) -> None:
+    # Four frames of 10, 11, 12 and 13 gray levels: what lies between the two of a pair is their gap.
+    levels = np.repeat(np.arange(10, 14, dtype=np.uint8), SIDE * SIDE * 3)
+    grown = Bank(bank._file.parent)
+    grown._pixels = levels
+    first = bank.moments[0]
+    moment = replace(first, offset=0, frames=4, landmarks=first.landmarks[:1] * 4)
+    twins, draws = Synthetic(grown, STACK, Mix(), 1), np.random.default_rng(0)
+    shots = [twins._shot(moment, draws, 1.0).frames[:, 0, 0, 0].tolist() for _ in range(200)]
+    gaps = Counter(second - first for first, second in shots)
+    assert {first for first, _ in shots} == {10}
+    assert gaps == {1: 119, 2: 51, 3: 30}
 
 
 class OneFace:

@@ -2,7 +2,7 @@
 
 One bank is a folder: ``pixels.u8`` (all regions one after the other, raw BGR bytes, memory-mapped by the
 readers) and ``index.json`` (one record per moment: offset, side, frames, landmarks, who and what it is).
-A *moment* is one to three successive frames of one face, cut with one and the same box of ``MARGIN``
+A *moment* is ``FRAMES`` successive frames of one face (a still's is one), cut with one and the same box of ``MARGIN``
 around the canonical face box, and scaled down only where the region is larger than ``MAX_SIDE``.
 """
 
@@ -32,6 +32,7 @@ from .store import write_atomically
 
 T = TypeVar("T")
 
+FRAMES = 4  # for pairs one, two and three frames apart
 MARGIN = 0.55
 MAX_SIDE = 320
 MIN_FACE_PX = 40.0
@@ -178,14 +179,14 @@ def _shape(frames: list[Frame]) -> tuple[int, int, int]:
 
 
 def _places(frames: list[Frame], detector: YunetFaces, count: int) -> Iterator[tuple[range, list[Face]]]:
-    """The three frames of each moment, and the face in them."""
+    """The frames of each moment, and the face in them."""
     step = max(1, round(0.03 / max(1e-3, (frames[-1].pts_s - frames[0].pts_s) / max(1, len(frames) - 1))))
-    starts = np.unique(np.linspace(0, max(0, len(frames) - 1 - 2 * step), count).round().astype(int))
+    starts = np.unique(np.linspace(0, max(0, len(frames) - 1 - (FRAMES - 1) * step), count).round().astype(int))
     for start in starts.tolist():
-        at = range(len(frames))[start : start + 2 * step + 1 : step]
+        at = range(len(frames))[start : start + (FRAMES - 1) * step + 1 : step]
         faces = [_largest(detector.find(frames[i].picture)) for i in at]
         known = [f for f in faces if f is not None]
-        whole = len(at) == len(known) == 3 and known[0].box.w >= MIN_FACE_PX
+        whole = len(at) == len(known) == FRAMES and known[0].box.w >= MIN_FACE_PX
         if whole and min(known[0].box.overlap(f.box) for f in known) > 0.5:
             yield at, known
 

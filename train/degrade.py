@@ -16,6 +16,8 @@ from .pseudo import Frames, Rng, Tone
 class Degrade:
     """One draw of everything that may happen between the lens and the detector; frames in, frames out."""
 
+    skin: float
+    light: float
     scale: float
     blur: float
     noise: float
@@ -27,6 +29,8 @@ class Degrade:
     @classmethod
     def draw(cls, rng: Rng) -> Degrade:
         return cls(
+            skin=float(rng.uniform(20, 60)) if rng.random() < 0.12 else 0.0,
+            light=float(rng.uniform(0.2, 0.7)) if rng.random() < 0.15 else 1.0,
             scale=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.35 else 1.0,
             blur=float(rng.uniform(0.3, 1.3)) if rng.random() < 0.25 else 0.0,
             noise=float(rng.uniform(0.5, 6.0)) if rng.random() < 0.3 else 0.0,
@@ -40,6 +44,11 @@ class Degrade:
         rng, out = np.random.default_rng(self.seed), []
         for frame in frames:
             image = frame
+            if self.skin:  # a beauty filter, for real people use them too
+                across = max(5, round(image.shape[1] / 40)) | 1
+                image = np.asarray(cv2.bilateralFilter(image, across, self.skin, across), np.uint8)
+            if self.light < 1:
+                image = np.asarray(cv2.convertScaleAbs(image, alpha=self.light), np.uint8)
             if self.scale < 1:
                 side = max(32, round(image.shape[1] * self.scale))
                 image = np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
@@ -47,15 +56,15 @@ class Degrade:
                 image = np.asarray(cv2.GaussianBlur(image, (0, 0), self.blur), np.uint8)
             if self.tone:
                 image = self.tone(image)
-            if self.noise:
+            if sigma := max(self.noise, 4.0 * (self.light < 1)):  # in the dark always
                 # Gray grain mostly, as sensors give after demosaicing and denoising.
-                grain = rng.standard_normal(image.shape[:2], np.float32) * np.float32(self.noise)
+                grain = rng.standard_normal(image.shape[:2], np.float32) * np.float32(sigma)
                 image = np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
             out.append(image)
         if self.codec == "jpeg":
             out = [jpeg(f, 40 + round(self.quality * 0.55)) for f in out]
         elif self.codec == "h264":
-            out = h264(out, 36 - round(self.quality * 0.18))
+            out = h264(out, 40 - round(self.quality * 0.22))
         return np.stack(out)
 
 

@@ -21,6 +21,7 @@ from .degrade import Degrade
 from .pseudo import Frames, Shot, animate, lips, repaint, self_blend, swap
 
 METHODS = ("self_blend", "swap", "repaint", "lips")
+_GAPS = ((1.0,), (0.75, 0.25), (0.65, 0.25, 0.1))  # shares of gaps of 1, 2, ... frames, for moments of 2, 3 and 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ class Synthetic:
     def _shot(self, moment: Moment, rng: np.random.Generator, working: float) -> Shot:
         regions, landmarks = self._bank.regions(moment), np.asarray(moment.landmarks, np.float32)
         if moment.frames > 1:
-            # Gaps of one frame mostly, of two now and then.
-            first, second = (0, 2) if rng.random() < 0.25 else (0, 1)
-            shot = Shot(regions[[first, second]], landmarks[[first, second]], moment.face_px)
+            # Gaps of one frame mostly, of two and three now and then.
+            at = [0, int(rng.choice(np.arange(1, moment.frames), p=_GAPS[moment.frames - 2]))]
+            shot = Shot(regions[at], landmarks[at], moment.face_px)
         else:
             shot = Shot(np.asarray(regions), landmarks, moment.face_px)
         shot = shot.resized(working) if working < 0.97 else shot
