@@ -16,10 +16,12 @@ from train.pseudo import (
     animate,
     draw_mask,
     face_frames,
+    grain,
     lips,
     match_colour,
     mix,
     place_mask,
+    reenact,
     repaint,
     self_blend,
     swap,
@@ -84,6 +86,7 @@ def test_every_method_gives_two_frames_of_the_same_shape_and_repeats_with_its_se
         "lips": lambda r: lips(shot, animate(shot, r, 4.0), r),
         "repaint": lambda r: repaint(shot, r),
         "self_blend": lambda r: self_blend(shot, r)[0],
+        "reenact": lambda r: reenact(shot, r),
     }
     for make in makers.values():
         once, twice, other = make(rng(1)), make(rng(1)), make(rng(2))
@@ -98,6 +101,23 @@ def test_lips_change_the_mouth_and_not_the_forehead(shot: Shot) -> None:
     top = round((SIDE - FACE) / 2)
     assert np.array_equal(fake[:, :top], shot.frames[:, :top])
     assert not np.array_equal(fake, shot.frames)
+
+
+def test_reenacting_carries_one_frames_texture_to_where_the_other_frame_is(shot: Shot) -> None:
+    # Blue is missing from the second frame alone: a face carried from it lacks it in both, one from the first in none.
+    moved = animate(shot, rng(), 2.0)
+    moved.frames[1, ..., 0] = 0
+    middle = np.s_[:, SIDE // 2 - 15 : SIDE // 2 + 15, SIDE // 2 - 15 : SIDE // 2 + 15, 0]
+    true_blue = moved.frames[middle].mean(axis=(1, 2))[0]
+    kept = [reenact(moved, rng(seed))[middle].mean(axis=(1, 2)) / true_blue for seed in range(20)]
+    assert all(abs(first - second) < 0.5 for first, second in kept)
+    assert {round(float(np.mean(pair))) for pair in kept} == {0, 1}
+
+
+def test_grain_is_anew_in_every_frame_and_as_strong_as_asked() -> None:
+    gray = grain(np.full((2, SIDE, SIDE, 3), 128, np.uint8), 3.0, rng())
+    assert [round(float(frame.std())) for frame in gray] == [3, 3]
+    assert not np.array_equal(gray[0], gray[1])
 
 
 def test_animation_keeps_the_first_frame_and_moves_the_second(shot: Shot) -> None:

@@ -172,7 +172,7 @@ def test_the_recipe_options_reach_the_mix_and_unknown_ones_are_one_clear_error(b
 
 
 def test_the_contact_sheet_shows_a_fake_an_original_and_a_residual_for_each_method(bank: Bank) -> None:
-    assert contact_sheet(bank, STACK, 1).shape == (5 * 3 * 32, 9 * 32, 3)
+    assert contact_sheet(bank, STACK, 1).shape == (6 * 3 * 32, 9 * 32, 3)
 
 
 def test_a_trapezoid_run_is_ended_sooner_by_fewer_epochs_and_one_that_depends_on_its_length_is_not(

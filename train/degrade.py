@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from .pseudo import Frames, Rng, Tone
+from .pseudo import Frames, Rng, Tone, grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,7 @@ class Degrade:
             if self.tone:
                 image = self.tone(image)
             if sigma := max(self.noise, 4.0 * (self.light < 1)):  # in the dark always
-                # Gray grain mostly, as sensors give after demosaicing and denoising.
-                grain = rng.standard_normal(image.shape[:2], np.float32) * np.float32(sigma)
-                image = np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+                image = grain(image[None], sigma, rng)[0]
             out.append(image)
         if self.codec == "jpeg":
             out = [jpeg(f, 40 + round(self.quality * 0.55)) for f in out]

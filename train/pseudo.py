@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.flows import dis
+from stream.fusion import warp_back
 from stream.records import Image
 
 Frames = NDArray[np.uint8]
@@ -31,7 +33,7 @@ _GRID = 64  # masks are drawn in a face square of this size, then carried to the
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A face over one to three frames: (T, S, S, 3) BGR uint8 and (T, 5, 2) landmarks in pixels."""
+    """A face over a few frames: (T, S, S, 3) BGR uint8 and (T, 5, 2) landmarks in pixels."""
 
     frames: Frames
     landmarks: Points
@@ -334,10 +336,34 @@ def repaint(shot: Shot, rng: Rng) -> Frames:
     if rng.random() < 0.25:
         still = Shot(texture(shot.frames[:1], rng), shot.landmarks[:1], shot.face_px)
         return animate(still, rng).frames[: len(shot.frames)]
-    painted = texture(shot.frames, rng)
+    return _inside(texture(shot.frames, rng), shot, rng)
+
+
+def reenact(shot: Shot, rng: Rng) -> Frames:
+    """A face that a generator moves: one frame's texture carried along a smoothed version of the true motion."""
+    source, sigma = int(rng.integers(len(shot.frames))), rng.uniform(0.03, 0.12) * shot.face_px
+    moved = shot.frames.copy()
+    for k in range(len(moved)):
+        if k != source:
+            smooth = cv2.GaussianBlur(dis(shot.frames[k], shot.frames[source]), (0, 0), sigma)
+            moved[k] = warp_back(shot.frames[source], np.asarray(smooth, np.float32))
+    painted = texture(moved, rng) if rng.random() < 0.6 else moved
+    if rng.random() < 0.3:  # the whole picture, as tools do that crop to the head
+        return painted
+    return _inside(painted, shot, rng)
+
+
+def _inside(painted: Frames, shot: Shot, rng: Rng) -> Frames:
+    """``painted`` within a face's mask, the shot's own frames around it."""
     mask, faces = draw_mask(rng, "face"), face_frames(shot.landmarks)
     side = shot.frames.shape[1]
     return np.stack([mix(p, f, place_mask(mask, m, side)) for p, f, m in zip(painted, shot.frames, faces, strict=True)])
+
+
+def grain(frames: Frames, sigma: float, rng: Rng) -> Frames:
+    """A sensor's noise, anew in every frame: gray mostly, as sensors give after demosaicing and denoising."""
+    noise = rng.standard_normal((*frames.shape[:3], 1), np.float32) * np.float32(sigma)
+    return np.clip(frames + noise, 0, 255).astype(np.uint8)
 
 
 _MOUTH = draw_mask(np.random.default_rng(7), "mouth")

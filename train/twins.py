@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,9 +18,9 @@ from stream.records import Box, Pair
 
 from .bank import Bank, Moment, is_original
 from .degrade import Degrade
-from .pseudo import Frames, Shot, animate, lips, repaint, self_blend, swap
+from .pseudo import Frames, Shot, animate, grain, lips, reenact, repaint, self_blend, swap
 
-METHODS = ("self_blend", "swap", "repaint", "lips")
+METHODS = ("self_blend", "swap", "repaint", "lips", "reenact")
 _GAPS = ((1.0,), (0.75, 0.25), (0.65, 0.25, 0.1))  # shares of gaps of 1, 2, ... frames, for moments of 2, 3 and 4
 
 
@@ -31,7 +31,7 @@ class Mix:
     stills: float = 0.35
     deepfakes: float = 0.15
     degraded: float = 0.6
-    methods: tuple[float, ...] = (0.3, 0.35, 0.2, 0.15)
+    methods: tuple[float, ...] = (0.26, 0.33, 0.13, 0.13, 0.15)
 
 
 class Synthetic:
@@ -95,12 +95,13 @@ class Synthetic:
     def _make(self, rng: np.random.Generator, method: str | None) -> tuple[Frames, Frames, float, str]:
         if method == "deepfake" or (method is None and self._fakes and rng.random() < self._mix.deepfakes):
             return self._deepfake(rng)
-        still = bool(self._stills) and rng.random() < self._mix.stills
+        made_by = method or str(rng.choice(METHODS, p=self._mix.methods))
+        # A still knows no true motion that a generator could fall short of.
+        still = bool(self._stills) and made_by != "reenact" and rng.random() < self._mix.stills
         clip = self._clips[rng.integers(len(self._clips))]
         moment = self._stills[rng.integers(len(self._stills))] if still else clip[rng.integers(len(clip))]
         working = rng.uniform(0.5, 0.85)
         shot = self._shot(moment, rng, working)
-        made_by = method or str(rng.choice(METHODS, p=self._mix.methods))
         real = shot.frames
         if made_by == "self_blend":
             fake, real = self_blend(shot, rng)
@@ -112,6 +113,8 @@ class Synthetic:
                 self._shot(clip[rng.integers(len(clip))], rng, working) if not still else animate(shot, rng, 4.0),
                 rng,
             )
+        elif made_by == "reenact":
+            fake = reenact(shot, rng)
         else:
             fake = repaint(shot, rng)
         return fake, real, shot.face_px, made_by
@@ -146,7 +149,11 @@ class Synthetic:
         else:
             shot = Shot(np.asarray(regions), landmarks, moment.face_px)
         shot = shot.resized(working) if working < 0.97 else shot
-        return animate(shot, rng) if moment.frames == 1 else shot
+        if moment.frames > 1:
+            return shot
+        alive = animate(shot, rng)
+        # Smooth motion of one and the same texture is what generators make: a camera's pictures differ in their noise.
+        return replace(alive, frames=grain(alive.frames, float(rng.uniform(0.5, 3.0)), rng))
 
     def _donor(self, rng: np.random.Generator) -> Shot:
         if self._stills and rng.random() < 0.6:
