@@ -83,7 +83,26 @@ def test_pairs_lie_one_to_three_frames_apart(bank: Bank) -> None:
     shots = [twins._shot(moment, draws, 1.0).frames[:, 0, 0, 0].tolist() for _ in range(200)]
     gaps = Counter(second - first for first, second in shots)
     assert {first for first, _ in shots} == {10}
+    # Of 15 frames a second two frames apart are all that a live pair spans (0.15 s), of 5 a second one.
+    for rate, widest in ((15.0, 2), (5.0, 1)):
+        slow = replace(moment, gap_s=1 / rate)
+        assert {int(twins._shot(slow, draws, 1.0).frames[1, 0, 0, 0]) - 10 for _ in range(50)} == {
+            *range(1, widest + 1)
+        }
     assert gaps == {1: 119, 2: 51, 3: 30}
+
+
+def test_a_network_that_sees_both_crops_is_told_of_a_change_in_either(bank: Bank) -> None:
+    # Reenacting leaves one of the two frames as it was.
+    twins = Synthetic(bank, STACK, Mix(degraded=0.0), 1)
+    assert all(twins.located(index, "reenact")[1].any() for index in range(20))
+
+
+def test_a_still_comes_alive_with_fresh_noise(bank: Bank) -> None:
+    twins, still = Synthetic(bank, STACK, Mix(), 1), next(m for m in bank.moments if m.source.still)
+    shots = [twins._shot(still, np.random.default_rng(seed), 1.0).frames.astype(int) for seed in (1, 2)]
+    corner = np.s_[:8, :8]
+    assert not np.array_equal(shots[0][0][corner], shots[1][0][corner])  # frame 0 does not move
 
 
 class OneFace:
@@ -158,7 +177,8 @@ def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Ban
     plain = Synthetic(bank, replace(STACK, input="rgb", mean=(0.5,) * 3, std=(0.2,) * 3), Mix(), 1)
     images, where, _ = plain.located(5)
     assert np.array_equal(where, np.rint(np.abs(images[0].astype(float) - images[1]).mean(-1)))
-    assert np.array_equal(located[..., 6], where)
+    assert np.array_equal(located[..., 6], twins.located(5)[1])
+    assert (located[..., 6] >= where).all()  # it sees the older crop too
     fixed = TwinSamples(twins, 8, repeat=True)
     assert np.array_equal(fixed.sample(0, 3)[0], fixed.sample(7, 3)[0])
 

@@ -2,8 +2,8 @@
 
 One bank is a folder: ``pixels.u8`` (all regions one after the other, raw BGR bytes, memory-mapped by the
 readers) and ``index.json`` (one record per moment: offset, side, frames, landmarks, who and what it is).
-A *moment* is ``FRAMES`` successive frames of one face (a still's is one), cut with one and the same box of ``MARGIN``
-around the canonical face box, and scaled down only where the region is larger than ``MAX_SIDE``.
+A *moment* is ``FRAMES`` frames of one face about 0.04 s apart (a still's is one), cut with one and the same box of
+``MARGIN`` around the canonical face box, and scaled down only where the region is larger than ``MAX_SIDE``.
 """
 
 from __future__ import annotations

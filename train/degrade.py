@@ -11,6 +11,8 @@ import numpy as np
 
 from .pseudo import Frames, Rng, Tone, grain
 
+_DARK_NOISE = 4.0  # gray levels that a sensor has in low light at least
+
 
 @dataclass(frozen=True, slots=True)
 class Degrade:
@@ -30,7 +32,7 @@ class Degrade:
     def draw(cls, rng: Rng) -> Degrade:
         return cls(
             skin=float(rng.uniform(20, 60)) if rng.random() < 0.12 else 0.0,
-            light=float(rng.uniform(0.2, 0.7)) if rng.random() < 0.15 else 1.0,
+            light=float(rng.uniform(0.3, 0.7)) if rng.random() < 0.15 else 1.0,
             scale=float(rng.uniform(0.45, 1.0)) if rng.random() < 0.35 else 1.0,
             blur=float(rng.uniform(0.3, 1.3)) if rng.random() < 0.25 else 0.0,
             noise=float(rng.uniform(0.5, 6.0)) if rng.random() < 0.3 else 0.0,
@@ -56,7 +58,7 @@ class Degrade:
                 image = np.asarray(cv2.GaussianBlur(image, (0, 0), self.blur), np.uint8)
             if self.tone:
                 image = self.tone(image)
-            if sigma := max(self.noise, 4.0 * (self.light < 1)):  # in the dark always
+            if sigma := max(self.noise, _DARK_NOISE if self.light < 1 else 0.0):
                 image = grain(image[None], sigma, rng)[0]
             out.append(image)
         if self.codec == "jpeg":

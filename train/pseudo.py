@@ -2,9 +2,9 @@
 
 Ideas: self-blended images (Shiohara and Yamasaki, Detecting Deepfakes with Self-Blended Images, 2022), the
 low-resolution inner face and elliptical paste-back of live swap tools, the re-painted mouth of lip-sync tools,
-and the smoothed, re-sampled texture of generators. Written from the ideas.
+the smoothed, re-sampled texture of generators, and their motion, smoother than a face's. Written from the ideas.
 
-Every function takes ``frames`` (T, S, S, 3) BGR uint8 and ``landmarks`` (T, 5, 2), draws its choices once from a
+Every method takes ``frames`` (T, S, S, 3) BGR uint8 and ``landmarks`` (T, 5, 2), draws its choices once from a
 ``numpy.random.Generator`` and lets them drift a little over the frames, as a real tool's tracking does.
 """
 
@@ -361,9 +361,9 @@ def _inside(painted: Frames, shot: Shot, rng: Rng) -> Frames:
 
 
 def grain(frames: Frames, sigma: float, rng: Rng) -> Frames:
-    """A sensor's noise, anew in every frame: gray mostly, as sensors give after demosaicing and denoising."""
+    """A sensor's noise, anew in every frame; gray, as it mostly is after demosaicing and denoising."""
     noise = rng.standard_normal((*frames.shape[:3], 1), np.float32) * np.float32(sigma)
-    return np.clip(frames + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.rint(frames + noise), 0, 255).astype(np.uint8)
 
 
 _MOUTH = draw_mask(np.random.default_rng(7), "mouth")

@@ -21,12 +21,12 @@ from .degrade import Degrade
 from .pseudo import Frames, Shot, animate, grain, lips, reenact, repaint, self_blend, swap
 
 METHODS = ("self_blend", "swap", "repaint", "lips", "reenact")
-_GAPS = ((1.0,), (0.75, 0.25), (0.65, 0.25, 0.1))  # shares of gaps of 1, 2, ... frames, for moments of 2, 3 and 4
+_GAPS = np.array([0.65, 0.25, 0.1])  # shares of pairs one, two and three frames apart
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Shares: stills among sources, real deepfakes among fakes, degraded twins, and each of ``METHODS``."""
+    """Shares: stills among sources (not of "reenact"), deepfakes among fakes, degraded twins, each of ``METHODS``."""
 
     stills: float = 0.35
     deepfakes: float = 0.15
@@ -72,13 +72,16 @@ class Synthetic:
         return images, made_by
 
     def located(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """``twins``, and between its two values where they differ: (S, S), gray levels between the newer crops."""
+        """``twins``, and between its two values where they differ: (S, S), gray levels between the crops.
+
+        Between the newer ones for a network that sees these alone, else the larger difference of the two moments.
+        """
         rng = np.random.default_rng((self._seed, index))
         fake, real, face_px, made_by = self._make(rng, method)
         degrade, spoil = Degrade.draw(rng), rng.random() < self._mix.degraded
         flip, jitter = rng.random() < 0.5, _jitter(rng)
         order = (1, 0) if rng.random() < 0.2 else (0, 1)
-        images, newer = [], []
+        images, both = [], []
         for frames in (fake, real):
             spoiled = degrade(frames) if spoil else frames
             side = spoiled.shape[1]
@@ -88,8 +91,8 @@ class Synthetic:
                 crops = [np.ascontiguousarray(c[:, ::-1]) for c in crops]
             pair = Pair(0, 0.0, self._contract.gap_s, crops[0], crops[1], Box(0, 0, face_px, face_px), face_px)
             images.append(fuse(pair, self._contract))
-            newer.append(crops[1])
-        difference = cv2.absdiff(newer[0], newer[1]).mean(axis=2)
+            both.append(np.stack(crops[-1:] if self._contract.input == "rgb" else crops))
+        difference = cv2.absdiff(both[0], both[1]).mean(axis=3).max(axis=0)
         return np.stack(images), np.rint(difference).astype(np.uint8), made_by
 
     def _make(self, rng: np.random.Generator, method: str | None) -> tuple[Frames, Frames, float, str]:
@@ -143,8 +146,9 @@ class Synthetic:
     def _shot(self, moment: Moment, rng: np.random.Generator, working: float) -> Shot:
         regions, landmarks = self._bank.regions(moment), np.asarray(moment.landmarks, np.float32)
         if moment.frames > 1:
-            # Gaps of one frame mostly, of two and three now and then.
-            at = [0, int(rng.choice(np.arange(1, moment.frames), p=_GAPS[moment.frames - 2]))]
+            # One frame apart mostly, two and three now and then, but never further than live pairs are.
+            widest = max(1, min(moment.frames - 1, int(self._contract.gap_max_s / max(moment.gap_s, 1e-3) + 1e-6)))
+            at = [0, 1 + int(rng.choice(widest, p=_GAPS[:widest] / _GAPS[:widest].sum()))]
             shot = Shot(regions[at], landmarks[at], moment.face_px)
         else:
             shot = Shot(np.asarray(regions), landmarks, moment.face_px)
