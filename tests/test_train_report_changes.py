@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +43,34 @@ def test_every_change_is_the_same_on_every_run_and_changes_something(name: str) 
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
     before = [frame.picture.bgr() for frame in frames]
     assert len(once) != len(before) or any(not np.array_equal(a, b) for a, b in zip(once, before, strict=True))
+
+
+ENCODE = """
+import hashlib, sys
+from pathlib import Path
+import numpy as np
+from stream.pictures import ArrayPicture
+from stream.records import Frame
+from train.report.changes import encode
+noise = np.random.default_rng(0).integers(40, 210, (6, 140, 180, 3)).astype(np.uint8)
+encode((Frame(i, i / 25, ArrayPicture(p)) for i, p in enumerate(noise)), Path(sys.argv[1]), 32)
+print(hashlib.sha256(Path(sys.argv[1]).read_bytes()).hexdigest())
+"""
+
+
+def test_an_encoding_does_not_depend_on_what_lay_in_memory(tmp_path: Path) -> None:
+    # glibc fills fresh memory with the complement of this byte; x264 with mbtree read some of it.
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", ENCODE, str(tmp_path / "clip.h264")],
+            env={**os.environ, "MALLOC_PERTURB_": fill},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for fill in ("1", "85", "255")
+    }
+    assert len(outputs) == 1
 
 
 def test_encoding_keeps_times_and_costs_more_at_a_higher_factor() -> None:

@@ -32,6 +32,8 @@ Mask = NDArray[np.float32]
 """(H, W, 1), 1 where a change applies, 0 where the picture stays."""
 
 _LIGHT_SEED = 7
+# The macroblock tree reads memory that nobody wrote, so that now and then a clip comes out otherwise on the next run.
+_X264 = {"preset": "veryfast", "x264-params": "mbtree=0"}
 
 
 def _each(change: Callable[[Image, int], Image]) -> ChangeFrames:
@@ -92,7 +94,7 @@ def encode(frames: Iterable[Frame], file: Path, crf: int) -> list[float]:
     times = list[float]()
     try:
         with av.open(str(file), "w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+            stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), **_X264})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.thread_count = 1  # the same bytes on every machine, and no threads below --workers
             for frame in chain(first, coming):
