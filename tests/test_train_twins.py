@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from stream.errors import DataError, UsageError
 from stream.pictures import Picture
 from stream.records import Box, Face
 from tests.clips import write_clip
-from train.bank import Bank, Moment, Source, _moments, is_original
+from tests.trainset import portrait_bank
+from train.bank import Bank, Source, _moments, held_out, is_original
 from train.dataset import ALTERED, ORIGINAL
 from train.fit import Setting, fit
 from train.models import read_checkpoint
 from train.pseudo import TEMPLATE
 from train.recipe import Recipe
-from train.synthesize import TwinSamples, contact_sheet, held_out, samples
+from train.synthesize import TwinSamples, contact_sheet, samples
 from train.twins import METHODS, Mix, Synthetic
 
 SIDE, FACE = 128, 60.0
@@ -33,21 +34,12 @@ PEOPLE = [f"person{i}" for i in range(12)]
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """Twelve people of one moment each (three frames of a moving portrait), a still of each, one real deepfake."""
-    folder = tmp_path_factory.mktemp("bank")
-    marks = TEMPLATE * np.float32(FACE) + np.float32((SIDE - FACE) / 2)
-    points = tuple((float(x), float(y)) for x, y in marks)
-    moments, offset = [], 0
-    with (folder / "pixels.u8").open("wb") as out:
-        for k, name in enumerate([*PEOPLE, *PEOPLE, PEOPLE[0]]):
-            still, fake = len(PEOPLE) <= k < 2 * len(PEOPLE), k == 2 * len(PEOPLE)
-            frames = [astronaut()[20 + k + j :][:SIDE, 150 + k :][:, :SIDE, ::-1] for j in range(1 if still else 3)]
-            regions = np.ascontiguousarray(np.stack(frames))
-            source = Source(f"{k}.mp4", "fake" if fake else "real", name, pair="p" if k in (0, 24) else "", still=still)
-            moments.append(Moment(source, offset, SIDE, len(frames), 0.04, FACE, (points,) * len(frames)))
-            out.write(regions.tobytes())
-            offset += regions.size
-    (folder / "index.json").write_text(json.dumps([asdict(m) for m in moments]))
-    return Bank(folder)
+    names, sources = [*PEOPLE, *PEOPLE, PEOPLE[0]], list[tuple[Source, int]]()
+    for k, name in enumerate(names):
+        still, fake = len(PEOPLE) <= k < 2 * len(PEOPLE), k == 2 * len(PEOPLE)
+        source = Source(f"{k}.mp4", "fake" if fake else "real", name, pair="p" if k in (0, 24) else "", still=still)
+        sources.append((source, 1 if still else 3))
+    return portrait_bank(tmp_path_factory.mktemp("bank"), sources, SIDE, FACE)
 
 
 def test_a_bank_gives_back_the_pixels_that_were_written(bank: Bank) -> None:

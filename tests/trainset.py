@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from torch import nn
 
 from stream.contract import Contract
 from stream.records import Image
+from train.bank import Bank, Moment, Source
 from train.manifest import Clip, read_manifest
+from train.pseudo import TEMPLATE
 from train.store import create, pairs_file, record
 
 FPS = 25
@@ -109,3 +114,19 @@ def noise(rng: np.random.Generator, size: int, brighter: int = 0) -> Image:
     """A smooth random picture, (size, size, 3)."""
     coarse = rng.integers(0, 180, (8, 8, 3)).astype(np.uint8)
     return np.asarray(cv2.resize(coarse, (size, size)), np.uint8) + np.uint8(brighter)
+
+
+def portrait_bank(folder: Path, sources: Sequence[tuple[Source, int]], side: int, face: float) -> Bank:
+    """A face bank of one moment a source, of so many frames of a moving portrait, each source's a little elsewhere."""
+    marks = TEMPLATE * np.float32(face) + np.float32((side - face) / 2)
+    points = tuple((float(x), float(y)) for x, y in marks)
+    moments, offset = [], 0
+    with (folder / "pixels.u8").open("wb") as out:
+        for k, (source, count) in enumerate(sources):
+            frames = [astronaut()[20 + k + j :][:side, 150 + k :][:, :side, ::-1] for j in range(count)]
+            regions = np.ascontiguousarray(np.stack(frames))
+            moments.append(Moment(source, offset, side, count, 0.04, face, (points,) * count))
+            out.write(regions.tobytes())
+            offset += regions.size
+    (folder / "index.json").write_text(json.dumps([asdict(m) for m in moments]))
+    return Bank(folder)

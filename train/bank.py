@@ -8,9 +8,10 @@ A *moment* is ``FRAMES`` frames of one face about 0.04 s apart (a still's is one
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -74,12 +75,13 @@ class Bank:
             rows = json.loads((folder / "index.json").read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise DataError(f"{folder} holds no face bank: make one with 'flowtell train synthesize'") from error
+        self.folder = folder
         self.moments = [Moment(**{**row, "source": Source(**row["source"])}) for row in rows]
         self._file = folder / "pixels.u8"
         self._pixels: NDArray[np.uint8] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        return {"moments": self.moments, "_file": self._file, "_pixels": None}
+        return {**self.__dict__, "_pixels": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -128,6 +130,16 @@ def gather(
                 offset += regions.size
     write_atomically(folder / "index.json", lambda file: file.write(json.dumps([asdict(m) for m in index]).encode()))
     return bad
+
+
+def held_out(moment: Moment, one_in: int = 6, of: Callable[[Iterable[bool]], bool] = any) -> bool:
+    """Whether a moment's person is kept from training: one of ``one_in``, by a hash of the name, in every run.
+
+    of: ``any`` or ``all`` of the people it shows; nobody is in both parts where training leaves out the former and
+    validation takes the latter.
+    """
+    names = moment.source.identity.split("|")
+    return of(int(hashlib.sha1(name.encode()).hexdigest(), 16) % one_in == 0 for name in names)
 
 
 def is_original(real: Source, fake: Source) -> bool:

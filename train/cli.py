@@ -32,6 +32,7 @@ app = App(name="train", help="Prepare data, fit a network, evaluate it.")
 app.command(
     "train.synthesize:synthesize", name="synthesize", help="Make pseudo-fakes from real clips, and look at them."
 )
+app.command("train.synthesize:decoders", name="decoders", help="Train small decoders that paint pseudo-fakes.")
 app.command(
     "train.data_commands:manifest", name="manifest", help="Write the manifest of a published data set's folder."
 )

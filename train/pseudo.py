@@ -10,6 +10,7 @@ Every method takes ``frames`` (T, S, S, 3) BGR uint8 and ``landmarks`` (T, 5, 2)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,8 @@ Points = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.float32]
 Rng = np.random.Generator
+Paint = Callable[[Frames, Rng], Frames]
+"""What a generator makes of the frames that it paints: ``texture``, or one of ``decoders``."""
 
 # Where YuNet finds eyes, nose and mouth corners in its own box, as shares of the canonical face square.
 TEMPLATE = np.array([[0.33, 0.40], [0.67, 0.40], [0.50, 0.60], [0.36, 0.79], [0.64, 0.79]], np.float32)
@@ -170,7 +173,7 @@ def sharpen(image: Image, amount: float, sigma: float = 1.2) -> Image:
 
 
 def texture(frames: Frames, rng: Rng) -> Frames:
-    """What a generator's decoder leaves: lost detail, smoothed skin, over-sharpening, a faint grid, denoising."""
+    """What a generator's decoder leaves, imitated: lost detail, smoothed skin, over-sharpening, a faint grid."""
     kind = rng.choice(["resample", "smooth", "sharpen", "grid", "both"], p=[0.35, 0.2, 0.15, 0.1, 0.2])
     factor, amount = rng.uniform(1.7, 4.0), rng.uniform(0.8, 2.2)
     sigma, reach = rng.uniform(25, 70), int(rng.choice([5, 7, 9]))
@@ -226,7 +229,7 @@ def animate(shot: Shot, rng: Rng, strength: float = 1.0) -> Shot:
     return Shot(np.stack(frames), np.asarray(landmarks, np.float32), face)
 
 
-def self_blend(shot: Shot, rng: Rng) -> tuple[Frames, Frames]:
+def self_blend(shot: Shot, rng: Rng, paint: Paint = texture) -> tuple[Frames, Frames]:
     """A face blended onto itself; returns (fake, its real partner, which carries the target's own colour change)."""
     mask, faces = draw_mask(rng), face_frames(shot.landmarks)
     side, count = shot.frames.shape[1], len(shot.frames)
@@ -240,7 +243,7 @@ def self_blend(shot: Shot, rng: Rng) -> tuple[Frames, Frames]:
         toned = np.stack([tone(f) for f in shot.frames])
         inner, outer = (inner, toned) if swap_roles else (toned, outer)
     if change in ("texture", "both"):
-        inner = texture(inner, rng)
+        inner = paint(inner, rng)
     out = []
     for k in range(count):
         x, y = faces[k][:, :2] @ [0.5, 0.55] + faces[k][:, 2]
@@ -253,7 +256,7 @@ def self_blend(shot: Shot, rng: Rng) -> tuple[Frames, Frames]:
     return np.stack(out), outer
 
 
-def swap(shot: Shot, donor: Shot, rng: Rng) -> Frames:
+def swap(shot: Shot, donor: Shot, rng: Rng, decode: Paint | None = None) -> Frames:
     """Another person's face, aligned by landmarks, at the low resolution of a live tool, pasted with a soft mask."""
     mask = draw_mask(rng, str(rng.choice(["face", "face", "inner"])))
     targets, sources = face_frames(shot.landmarks), face_frames(donor.landmarks)
@@ -269,21 +272,25 @@ def swap(shot: Shot, donor: Shot, rng: Rng) -> Frames:
     )
     keep_mouth = rng.random() < 0.12
     offsets = drift(rng, len(shot.frames), 0.006)
-    out = []
-    for k, frame in enumerate(shot.frames):
+    chips = np.empty((len(shot.frames), inner_px, inner_px, 3), np.uint8)
+    for k in range(len(chips)):
         j = min(k, len(donor.frames) - 1)
         to_chip = (tiny @ np.linalg.inv(_square(sources[j])))[:2]
-        chip = _u8(
-            cv2.warpAffine(
-                donor.frames[j], to_chip, (inner_px, inner_px), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
-            )
+        chips[k] = cv2.warpAffine(
+            donor.frames[j], to_chip, (inner_px, inner_px), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
         )
         if smooth:
-            chip = _u8(cv2.bilateralFilter(chip, 5, 25, 3))
+            chips[k] = cv2.bilateralFilter(chips[k], 5, 25, 3)
+    if decode:
+        chips = decode(chips, rng)
+    out = []
+    for k, frame in enumerate(shot.frames):
         target = targets[k].copy()
         target[:, 2] += offsets[k] * shot.face_px
         back = (_square(target) @ np.linalg.inv(tiny))[:2]
-        pasted = _u8(cv2.warpAffine(chip, back, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101))
+        pasted = _u8(
+            cv2.warpAffine(chips[k], back, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        )
         if sharp:
             pasted = sharpen(pasted, sharp)
         placed = place_mask(mask, targets[k], side)
@@ -307,7 +314,7 @@ def match_colour(image: Image, target: Image, where: NDArray[np.bool_], strength
     return _u8(cv2.LUT(image, table[None]))
 
 
-def lips(shot: Shot, other: Shot, rng: Rng) -> Frames:
+def lips(shot: Shot, other: Shot, rng: Rng, decode: Paint | None = None) -> Frames:
     """The mouth of another moment, at low resolution, painted over this one's, as lip-sync tools do."""
     mask = draw_mask(rng, str(rng.choice(["mouth", "lower"])))
     targets, sources = face_frames(shot.landmarks), face_frames(other.landmarks)
@@ -316,30 +323,34 @@ def lips(shot: Shot, other: Shot, rng: Rng) -> Frames:
     tone = Tone.draw(rng, 0.35)
     seed = int(rng.integers(2**31))
     offsets = drift(rng, len(shot.frames), 0.006)
-    out = []
-    for k, frame in enumerate(shot.frames):
+    moved = np.empty_like(shot.frames)
+    for k in range(len(moved)):
         j = min(k, len(other.frames) - 1)
         carry = (_square(targets[k]) @ np.linalg.inv(_square(sources[j])))[:2]
         carry[:, 2] += offsets[k] * shot.face_px
-        moved = _u8(
-            cv2.warpAffine(
-                other.frames[j], carry, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        moved[k] = tone(
+            _u8(
+                cv2.warpAffine(
+                    other.frames[j], carry, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+                )
             )
         )
-        moved = resample(tone(moved), factor, np.random.default_rng(seed))
-        out.append(mix(moved, frame, place_mask(mask, targets[k], side)))
-    return np.stack(out)
+    if decode:
+        moved = decode(moved, rng)
+    else:
+        moved = np.stack([resample(m, factor, np.random.default_rng(seed)) for m in moved])
+    return _pasted(moved, shot.frames, mask, targets)
 
 
-def repaint(shot: Shot, rng: Rng) -> Frames:
+def repaint(shot: Shot, rng: Rng, paint: Paint = texture) -> Frames:
     """A whole head as a generator paints it: texture lost inside the head only, or a still brought to motion."""
     if rng.random() < 0.25:
-        still = Shot(texture(shot.frames[:1], rng), shot.landmarks[:1], shot.face_px)
+        still = Shot(paint(shot.frames[:1], rng), shot.landmarks[:1], shot.face_px)
         return animate(still, rng).frames[: len(shot.frames)]
-    return _inside(texture(shot.frames, rng), shot, rng)
+    return _inside(paint(shot.frames, rng), shot, rng)
 
 
-def reenact(shot: Shot, rng: Rng) -> Frames:
+def reenact(shot: Shot, rng: Rng, paint: Paint = texture) -> Frames:
     """A face that a generator moves: one frame's texture carried along a smoothed version of the true motion."""
     source, sigma = int(rng.integers(len(shot.frames))), rng.uniform(0.03, 0.12) * shot.face_px
     moved = shot.frames.copy()
@@ -347,7 +358,7 @@ def reenact(shot: Shot, rng: Rng) -> Frames:
         if k != source:
             smooth = cv2.GaussianBlur(dis(shot.frames[k], shot.frames[source]), (0, 0), sigma)
             moved[k] = warp_back(shot.frames[source], np.asarray(smooth, np.float32))
-    painted = texture(moved, rng) if rng.random() < 0.6 else moved
+    painted = paint(moved, rng) if rng.random() < 0.6 else moved
     if rng.random() < 0.3:  # the whole picture, as tools do that crop to the head
         return painted
     return _inside(painted, shot, rng)
@@ -355,9 +366,12 @@ def reenact(shot: Shot, rng: Rng) -> Frames:
 
 def _inside(painted: Frames, shot: Shot, rng: Rng) -> Frames:
     """``painted`` within a face's mask, the shot's own frames around it."""
-    mask, faces = draw_mask(rng, "face"), face_frames(shot.landmarks)
-    side = shot.frames.shape[1]
-    return np.stack([mix(p, f, place_mask(mask, m, side)) for p, f, m in zip(painted, shot.frames, faces, strict=True)])
+    return _pasted(painted, shot.frames, draw_mask(rng, "face"), face_frames(shot.landmarks))
+
+
+def _pasted(inner: Frames, outer: Frames, mask: Mask, faces: list[Matrix]) -> Frames:
+    placed = [place_mask(mask, face, outer.shape[1]) for face in faces]
+    return np.stack([mix(i, o, m) for i, o, m in zip(inner, outer, placed, strict=True)])
 
 
 def grain(frames: Frames, sigma: float, rng: Rng) -> Frames:

@@ -17,8 +17,9 @@ from stream.pictures import ArrayPicture
 from stream.records import Box, Pair
 
 from .bank import Bank, Moment, is_original
+from .decoders import Decoders, decoders_of
 from .degrade import Degrade
-from .pseudo import Frames, Shot, animate, grain, lips, reenact, repaint, self_blend, swap
+from .pseudo import Frames, Shot, animate, grain, lips, reenact, repaint, self_blend, swap, texture
 
 METHODS = ("self_blend", "swap", "repaint", "lips", "reenact")
 _GAPS = np.array([0.65, 0.25, 0.1])  # shares of pairs one, two and three frames apart
@@ -26,11 +27,15 @@ _GAPS = np.array([0.65, 0.25, 0.1])  # shares of pairs one, two and three frames
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Shares: stills among sources (not of "reenact"), deepfakes among fakes, degraded twins, each of ``METHODS``."""
+    """Shares: stills among sources (not of "reenact"), deepfakes among fakes, degraded twins, each of ``METHODS``.
+
+    decoded: of the pseudo-fakes those that one of the bank's own decoders painted, where it has some.
+    """
 
     stills: float = 0.35
     deepfakes: float = 0.15
     degraded: float = 0.6
+    decoded: float = 0.5
     methods: tuple[float, ...] = (0.26, 0.33, 0.13, 0.13, 0.15)
 
 
@@ -51,6 +56,7 @@ class Synthetic:
         self._stills = [m for m in moments if m.source.still]
         self._clips = _by_clip([m for m in moments if not m.source.still and m.source.label == "real"])
         self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
+        self._decoders: Decoders | None = decoders_of(bank)
         if not self._clips:
             raise DataError("the face bank holds no real clip for this part: gather more people")
 
@@ -106,20 +112,23 @@ class Synthetic:
         working = rng.uniform(0.5, 0.85)
         shot = self._shot(moment, rng, working)
         real = shot.frames
+        decode = self._decoders if self._decoders and rng.random() < self._mix.decoded else None
+        paint = decode or texture
         if made_by == "self_blend":
-            fake, real = self_blend(shot, rng)
+            fake, real = self_blend(shot, rng, paint)
         elif made_by == "swap":
-            fake = swap(shot, self._donor(rng), rng)
+            fake = swap(shot, self._donor(rng), rng, decode)
         elif made_by == "lips":
             fake = lips(
                 shot,
                 self._shot(clip[rng.integers(len(clip))], rng, working) if not still else animate(shot, rng, 4.0),
                 rng,
+                decode,
             )
         elif made_by == "reenact":
-            fake = reenact(shot, rng)
+            fake = reenact(shot, rng, paint)
         else:
-            fake = repaint(shot, rng)
+            fake = repaint(shot, rng, paint)
         return fake, real, shot.face_px, made_by
 
     def _deepfake(self, rng: np.random.Generator) -> tuple[Frames, Frames, float, str]:
