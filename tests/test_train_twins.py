@@ -67,7 +67,7 @@ def test_twins_are_repeatable_and_differ_only_by_the_fake(bank: Bank) -> None:
 def test_pairs_lie_one_to_three_frames_apart(bank: Bank) -> None:
     # Four frames of 10, 11, 12 and 13 gray levels: what lies between the two of a pair is their gap.
     levels = np.repeat(np.arange(10, 14, dtype=np.uint8), SIDE * SIDE * 3)
-    grown = Bank(bank._file.parent)
+    grown = Bank(bank.folder)
     grown._pixels = levels
     first = bank.moments[0]
     moment = replace(first, offset=0, frames=4, landmarks=first.landmarks[:1] * 4)
@@ -137,7 +137,7 @@ def test_held_out_people_are_in_no_training_sample(bank: Bank) -> None:
     assert not {m.source.identity for m in training} & {m.source.identity for m in valid}
     # A bank whose held-out pixels are poisoned gives the same training samples.
     expected = [Synthetic(bank, STACK, Mix(), 1, training).twins(i)[0] for i in range(6)]
-    poisoned = Bank(bank._file.parent)
+    poisoned = Bank(bank.folder)
     pixels = np.fromfile(bank._file, np.uint8)
     for m in valid:
         pixels[m.offset : m.offset + m.frames * m.side * m.side * 3] = 255

@@ -33,6 +33,7 @@ from .store import write_atomically
 
 T = TypeVar("T")
 
+DECODERS = "decoders.pt"  # in a bank's folder: see decoders.py
 FRAMES = 4  # for pairs one, two and three frames apart
 MARGIN = 0.55
 MAX_SIDE = 320
@@ -83,9 +84,6 @@ class Bank:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_pixels": None}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-
     def regions(self, moment: Moment) -> NDArray[np.uint8]:
         """(frames, side, side, 3) BGR, read-only."""
         if self._pixels is None:
@@ -110,6 +108,7 @@ def gather(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.json").unlink(missing_ok=True)  # an index of other pixels would be worse than none
+    (folder / DECODERS).unlink(missing_ok=True)  # and decoders may have learned from people who are held out now
     bad, index, offset = [], [], 0
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")

@@ -45,6 +45,7 @@ app.command(
 )
 
 Only = Annotated[str, Parameter(help="Of a manifest, the clips alone whose path starts with this, as in train/.")]
+Seed = Annotated[int, Parameter(validator=Number(gte=0))]
 Workers = Annotated[int, Parameter(validator=Number(gte=1))]
 Makers = Annotated[
     int, Parameter(validator=Number(gte=0), help="Processes that make samples, for each training process; 0 for none.")
@@ -112,7 +113,7 @@ def prepare(
 
 @app.command
 def split(
-    manifest: Path, out: Path, *, only: Only = "", shares: str = "70/20/10", seed: int = 0, drop_crossing: bool = False
+    manifest: Path, out: Path, *, only: Only = "", shares: str = "70/20/10", seed: Seed = 0, drop_crossing: bool = False
 ) -> int:
     """Deal the people of a manifest out to train.csv, valid.csv and test.csv; nobody is in two of them.
 

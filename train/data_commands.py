@@ -7,7 +7,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from .cli import Workers
+from .cli import Seed, Workers
 from .datasets import SplitName, make_manifest, parts_folder
 from .layouts import Compression, Layout
 
@@ -19,7 +19,7 @@ def manifest(
     layout: Layout | Literal["auto"] = "auto",
     compression: Compression = "c23",
     split: SplitName | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> int:
     """Write the manifest of a published data set's folder, and the manifests of its parts.
 
@@ -63,7 +63,7 @@ def flow(
     steps: int = 20_000,
     batch: int = 8,
     rate: float = 1e-3,
-    seed: int = 1,
+    seed: Seed = 1,
     device: str = "cpu",
 ) -> int:
     """Train a PWC-Net on synthetic motion of pictures, and export it as OUT/flow.onnx; a killed run goes on.
@@ -91,7 +91,7 @@ def flow(
 
 
 def shards(
-    store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: int = 0, workers: Workers = 2
+    store: Path, out: Path, *, split: Path | None = None, per_shard: int = 4000, seed: Seed = 0, workers: Workers = 2
 ) -> int:
     """Write a pair store as sharded tars, which 'train fit --set data=train.shard_stream:samples' reads.
 

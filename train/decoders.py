@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream.errors import DataError
+from stream.errors import DataError, ModelError
 
-from .bank import Bank, Moment, held_out
+from .bank import DECODERS, Bank, Moment, held_out
+from .models import read_checkpoint
 from .pseudo import Frames, Rng
 from .store import write_atomically
 
-FILE = "decoders.pt"
 # How it enlarges, how often it halves, and the numbers it keeps for each place: from a latent code's 4 x 4 px patches
 # to the tight waist and depth-to-space of face swap tools.
 SPECS: tuple[tuple[str, int, int], ...] = (
@@ -68,16 +68,16 @@ def _enlarge(up: str, channels: int, out: int) -> list[nn.Module]:
 
 
 def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], None] = lambda: None) -> None:
-    """Train one of each of ``SPECS`` for ``steps`` batches and leave them in the bank's folder, in ``FILE``.
+    """Train one of each of ``SPECS`` for ``steps`` batches and leave them in the bank's folder, in ``DECODERS``.
 
     They learn from real faces alone, and not from people held out. ``progress`` is called after every batch.
 
     Raises:
-        DataError: the bank holds no real face. OutputError: the file cannot be written.
+        DataError: the bank holds no real clip for this. OutputError: the file cannot be written.
     """
     real = [m for m in bank.moments if m.source.label == "real" and not held_out(m)]
-    if not real:
-        raise DataError(f"{bank.folder} holds no real face to train decoders on: gather real clips or photographs")
+    if all(m.source.still for m in real):  # they could learn from photographs, but no twins could be made of these
+        raise DataError(f"{bank.folder} holds no real clip of people not held out: gather more people")
     torch.manual_seed(seed)
     rng, kept = np.random.default_rng(seed), list[dict[str, object]]()
     for spec in SPECS:
@@ -87,7 +87,7 @@ def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], N
         for step in range(steps):
             true = _pictures(np.stack([_crop(bank, real, rng) for _ in range(_BATCH)]))
             painted = network(true)
-            # Edges count beside values, or all that few steps teach is a blur.
+            # Edges count beside values (Mathieu et al., 2016), or all that few steps teach is a blur.
             loss = functional.l1_loss(painted, true) + sum(
                 functional.l1_loss(painted.diff(dim=axis), true.diff(dim=axis)) for axis in (2, 3)
             )
@@ -97,9 +97,9 @@ def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], N
             slower.step()
             if step + 1 in {max(1, round(share * steps)) for share in _KEPT}:
                 state = {k: v.to(torch.float16) for k, v in network.state_dict().items()}
-                kept.append({"spec": spec, "loss": float(loss.detach()), "state": state})
+                kept.append({"spec": spec, "state": state})
             progress()
-    write_atomically(bank.folder / FILE, lambda file: torch.save(kept, file))
+    write_atomically(bank.folder / DECODERS, lambda file: torch.save({"decoders": kept}, file))
 
 
 def _crop(bank: Bank, real: Sequence[Moment], rng: Rng) -> NDArray[np.uint8]:
@@ -114,7 +114,7 @@ def _crop(bank: Bank, real: Sequence[Moment], rng: Rng) -> NDArray[np.uint8]:
 
 
 class Decoders:
-    """The decoders of a bank, as painters of frames.
+    """The decoders of a bank, as painters of frames: a ``pseudo.Paint``.
 
     Raises:
         DataError: the file is not one of ``fit_decoders``.
@@ -122,12 +122,12 @@ class Decoders:
 
     def __init__(self, file: Path) -> None:
         try:
-            kept = torch.load(file, map_location="cpu", weights_only=True)
-            self._networks = [Autoencoder(*entry["spec"]).eval() for entry in kept]
-            for network, entry in zip(self._networks, kept, strict=True):
-                network.load_state_dict(entry["state"])
-        except Exception as error:
+            self._networks = [_decoder(**kept) for kept in read_checkpoint(file)["decoders"]]
+        except (ModelError, KeyError, TypeError, RuntimeError) as error:
             raise DataError(f"{file} holds no decoders: make them anew with 'flowtell train decoders'") from error
+
+    def __len__(self) -> int:
+        return len(self._networks)
 
     def __call__(self, frames: Frames, rng: Rng) -> Frames:
         """(T, S, S, 3) BGR uint8, all painted by one decoder at one size drawn at random."""
@@ -135,7 +135,8 @@ class Decoders:
         side = frames.shape[1]
         inner = max(64, round(side * rng.uniform(0.5, 1.0) / 16) * 16)
         small = np.stack([cv2.resize(f, (inner, inner), interpolation=cv2.INTER_AREA) for f in frames])
-        with torch.inference_mode():
+        # A caller's precision must not reach the samples: validation draws them under Fabric's autocast.
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             painted = network(_pictures(small)).clamp(0, 1).mul(255)
         painted = painted.permute(0, 2, 3, 1).numpy()
         # Few steps teach no true colours, which a good generator has: what is slow in space stays the picture's own.
@@ -150,9 +151,15 @@ class Decoders:
         return out
 
 
+def _decoder(spec: tuple[str, int, int], state: dict[str, Tensor]) -> Autoencoder:
+    network = Autoencoder(*spec).eval().requires_grad_(False)
+    network.load_state_dict(state)
+    return network
+
+
 def decoders_of(bank: Bank) -> Decoders | None:
     """The decoders that lie in the bank's folder, if any."""
-    file = bank.folder / FILE
+    file = bank.folder / DECODERS
     return Decoders(file) if file.exists() else None
 
 

@@ -141,9 +141,10 @@ def _made_parts(source: Path, recipe: Recipe) -> Parts:
     for name, samples in (("train", train), ("valid", valid)):
         if not len(samples):
             raise DataError(f"the {name} part of {source} is empty: give more sources")
-    described = {"train": {"samples": len(train)}, "valid": {"samples": len(valid)}}
-    # Samples that are made may say what of.
-    return Parts(train, valid, contract, described, getattr(train, "made_of", f"{len(train)} samples an epoch"))
+    # Samples that are made may say what of; a run is not gone on with on others.
+    made_of = getattr(train, "made_of", f"{len(train)} samples an epoch")
+    described = {"train": {"samples": len(train), "made_of": made_of}, "valid": {"samples": len(valid)}}
+    return Parts(train, valid, contract, described, made_of)
 
 
 def told(train: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ Matrix = NDArray[np.float64]
 Mask = NDArray[np.float32]
 Rng = np.random.Generator
 Paint = Callable[[Frames, Rng], Frames]
-"""What a generator makes of the frames that it paints: ``texture``, or one of ``decoders``."""
+"""What a generator makes of the frames that it paints, (T, S, S, 3) each: ``texture``, or ``decoders.Decoders``."""
 
 # Where YuNet finds eyes, nose and mouth corners in its own box, as shares of the canonical face square.
 TEMPLATE = np.array([[0.33, 0.40], [0.67, 0.40], [0.50, 0.60], [0.36, 0.79], [0.64, 0.79]], np.float32)
@@ -257,7 +257,10 @@ def self_blend(shot: Shot, rng: Rng, paint: Paint = texture) -> tuple[Frames, Fr
 
 
 def swap(shot: Shot, donor: Shot, rng: Rng, decode: Paint | None = None) -> Frames:
-    """Another person's face, aligned by landmarks, at the low resolution of a live tool, pasted with a soft mask."""
+    """Another person's face, aligned by landmarks, at the low resolution of a live tool, pasted with a soft mask.
+
+    decode: paints the face before it is pasted; None leaves it as it was filmed.
+    """
     mask = draw_mask(rng, str(rng.choice(["face", "face", "inner"])))
     targets, sources = face_frames(shot.landmarks), face_frames(donor.landmarks)
     side, inner_px = shot.frames.shape[1], int(rng.choice([64, 96, 128, 160, 224]))
@@ -315,7 +318,10 @@ def match_colour(image: Image, target: Image, where: NDArray[np.bool_], strength
 
 
 def lips(shot: Shot, other: Shot, rng: Rng, decode: Paint | None = None) -> Frames:
-    """The mouth of another moment, at low resolution, painted over this one's, as lip-sync tools do."""
+    """The mouth of another moment, at low resolution, painted over this one's, as lip-sync tools do.
+
+    decode: paints it; None lowers its resolution instead.
+    """
     mask = draw_mask(rng, str(rng.choice(["mouth", "lower"])))
     targets, sources = face_frames(shot.landmarks), face_frames(other.landmarks)
     side = shot.frames.shape[1]

@@ -17,10 +17,10 @@ from stream.downloads import face_model_file
 from stream.errors import DataError, UsageError
 from stream.records import Image
 
-from .bank import Bank, Source, gather, held_out
-from .cli import Workers, bar
+from .bank import DECODERS, Bank, Source, gather, held_out
+from .cli import Seed, Workers, bar
 from .dataset import ALTERED, ORIGINAL
-from .decoders import FILE, SPECS, fit_decoders
+from .decoders import SPECS, decoders_of, fit_decoders
 from .explain import write_png
 from .manifest import read_manifest
 from .recipe import Recipe
@@ -62,6 +62,8 @@ class TwinSamples:
 def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> TwinSamples:
     """The ``train`` or ``valid`` part of a face bank for a recipe whose ``data`` is ``synthetic``.
 
+    Both parts' pseudo-fakes are painted by the bank's decoders, where it has some: people are held out, painters not.
+
     The recipe's options may change the shares of ``twins.Mix`` and give ``epoch`` (samples an epoch) and
     ``valid`` (samples of the fixed validation set, all of them pseudo-fakes of people not trained on).
     """
@@ -69,13 +71,15 @@ def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> Twin
     epoch, valid = int(options.pop("epoch", 12_800)), int(options.pop("valid", 480))
     try:
         mix = Mix(**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"the recipe's options for synthetic data are wrong: {error}") from error
+    decode = decoders_of(bank)
     if part == "train":
         keep = [m for m in bank.moments if not held_out(m)]
-        return TwinSamples(Synthetic(bank, contract, mix, recipe.seed, keep), epoch, located=recipe.dense > 0)
+        twins = Synthetic(bank, contract, mix, recipe.seed, keep, decode)
+        return TwinSamples(twins, epoch, located=recipe.dense > 0)
     keep = [m for m in bank.moments if held_out(m, of=all)]
-    return TwinSamples(Synthetic(bank, contract, Mix(deepfakes=0.0), 2**31, keep), valid, repeat=True)
+    return TwinSamples(Synthetic(bank, contract, Mix(deepfakes=0.0), 2**31, keep, decode), valid, repeat=True)
 
 
 def synthesize(
@@ -86,7 +90,7 @@ def synthesize(
     stills: Path | None = None,
     face_model: FaceModel = "yunet",
     moments: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
-    seed: int = 1,
+    seed: Seed = 1,
     workers: Workers = 2,
 ) -> int:
     """Gather a face bank from clips (and photographs), and draw a contact sheet of pseudo-fakes made from it.
@@ -129,9 +133,9 @@ def decoders(
     bank: Path,
     *,
     steps: Annotated[int, Parameter(validator=Number(gte=1))] = 1200,
-    seed: int = 1,
+    seed: Seed = 1,
 ) -> int:
-    """Train small decoders on a face bank's real faces; half of its pseudo-fakes are painted by them from then on.
+    """Train small decoders on a face bank's real faces; they paint many of its pseudo-fakes from then on.
 
     The faces of people held out are left out here too. Draws the bank's contact sheet anew.
 
@@ -148,7 +152,7 @@ def decoders(
     with bar("batches", steps * len(SPECS)) as on:
         fit_decoders(made, steps, seed, on)
     _draw_sheet(made, seed)
-    print(f"{len(SPECS)} decoders in {bank / FILE}; look at {bank / 'sheet.png'}")
+    print(f"{len(decoders_of(made) or ())} decoders in {bank / DECODERS}; look at {bank / 'sheet.png'}")
     return 0
 
 
@@ -158,7 +162,7 @@ def _draw_sheet(bank: Bank, seed: int) -> None:
 
 def contact_sheet(bank: Bank, contract: Contract, seed: int) -> Image:
     """A picture for a person to look at: for each method a row of fakes, of originals, and of flow residuals, BGR."""
-    twins = Synthetic(bank, contract, Mix(), seed)
+    twins = Synthetic(bank, contract, Mix(), seed, decode=decoders_of(bank))
     rows = []
     for method in (*METHODS, *(["deepfake"] if any(m.source.label == "fake" for m in bank.moments) else [])):
         made = [twins.twins(i, method)[0] for i in range(SHEET_COLUMNS)]

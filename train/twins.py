@@ -17,9 +17,8 @@ from stream.pictures import ArrayPicture
 from stream.records import Box, Pair
 
 from .bank import Bank, Moment, is_original
-from .decoders import Decoders, decoders_of
 from .degrade import Degrade
-from .pseudo import Frames, Shot, animate, grain, lips, reenact, repaint, self_blend, swap, texture
+from .pseudo import Frames, Paint, Shot, animate, grain, lips, reenact, repaint, self_blend, swap, texture
 
 METHODS = ("self_blend", "swap", "repaint", "lips", "reenact")
 _GAPS = np.array([0.65, 0.25, 0.1])  # shares of pairs one, two and three frames apart
@@ -29,7 +28,11 @@ _GAPS = np.array([0.65, 0.25, 0.1])  # shares of pairs one, two and three frames
 class Mix:
     """Shares: stills among sources (not of "reenact"), deepfakes among fakes, degraded twins, each of ``METHODS``.
 
-    decoded: of the pseudo-fakes those that one of the bank's own decoders painted, where it has some.
+    decoded: of what a pseudo-fake's generator paints, what a trained decoder paints where there is one. Some are not
+    painted at all (a self-blend of another tone, a face that is moved alone), so that it is less than that of all.
+
+    Raises:
+        ValueError: a share is none, or those of the methods do not add up to 1.
     """
 
     stills: float = 0.35
@@ -38,25 +41,39 @@ class Mix:
     decoded: float = 0.5
     methods: tuple[float, ...] = (0.26, 0.33, 0.13, 0.13, 0.15)
 
+    def __post_init__(self) -> None:
+        shares = (self.stills, self.deepfakes, self.degraded, self.decoded, *self.methods)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"shares lie between 0 and 1, not {shares}")
+        if len(self.methods) != len(METHODS) or abs(sum(self.methods) - 1) > 1e-6:
+            raise ValueError(f"methods gives the shares of {', '.join(METHODS)}, which add up to 1, not {self.methods}")
+
 
 class Synthetic:
     """Twins: one source as it is and made fake, degraded alike; deterministic by (seed, index).
 
     keep: the moments that may be used, None for all; held-out people never occur, not as donors either.
+    decode: the bank's own decoders, if it has some.
 
     Raises:
         DataError: there is no real clip or no photograph among them.
     """
 
     def __init__(
-        self, bank: Bank, contract: Contract, mix: Mix, seed: int, keep: Sequence[Moment] | None = None
+        self,
+        bank: Bank,
+        contract: Contract,
+        mix: Mix,
+        seed: int,
+        keep: Sequence[Moment] | None = None,
+        decode: Paint | None = None,
     ) -> None:
+        self._decode = decode
         self._bank, self._contract, self._mix, self._seed = bank, contract, mix, seed
         moments = list(bank.moments if keep is None else keep)
         self._stills = [m for m in moments if m.source.still]
         self._clips = _by_clip([m for m in moments if not m.source.still and m.source.label == "real"])
         self._fakes = _by_clip([m for m in moments if m.source.label == "fake"])
-        self._decoders: Decoders | None = decoders_of(bank)
         if not self._clips:
             raise DataError("the face bank holds no real clip for this part: gather more people")
 
@@ -68,9 +85,10 @@ class Synthetic:
             (self._mix.stills, self._stills, "photographs"),
             (self._mix.deepfakes, self._fakes, "deepfakes"),
         ]
-        return f"twins of {len(self._clips)} real clips ({len(people)} people)" + "".join(
+        made_of = f"twins of {len(self._clips)} real clips ({len(people)} people)" + "".join(
             f", {len(sources)} {kind}" for share, sources, kind in more if share and sources
         )
+        return made_of + ("; decoders painted too" if self._decode and self._mix.decoded else "")
 
     def twins(self, index: int, method: str | None = None) -> tuple[NDArray[np.uint8], str]:
         """(2, S, S, C) uint8 network inputs, altered first, then original; and how the altered one was made."""
@@ -112,7 +130,7 @@ class Synthetic:
         working = rng.uniform(0.5, 0.85)
         shot = self._shot(moment, rng, working)
         real = shot.frames
-        decode = self._decoders if self._decoders and rng.random() < self._mix.decoded else None
+        decode = self._decode if self._decode and rng.random() < self._mix.decoded else None
         paint = decode or texture
         if made_by == "self_blend":
             fake, real = self_blend(shot, rng, paint)
