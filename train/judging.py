@@ -1,4 +1,4 @@
-"""``flowtell train calibrate``, ``explain`` and ``ablate``: what is done with a model once it has learned."""
+"""``flowtell train average``, ``calibrate``, ``explain``, ``ablate``: what is done with a network that has learned."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ from stream.downloads import face_model_file
 from .cli import Makers, Only, Workers, bar
 from .manifest import read_manifest
 from .metrics import ClipScores
+
+
+def average(*checkpoints: Path, out: Path) -> int:
+    """Write one checkpoint whose weights are the mean of several: of what a network began from and what it became.
+
+    Parameters
+    ----------
+    checkpoints
+        Checkpoints of 'train fit', of networks that began as one. Configuration and contract are taken from the last.
+    out
+        The checkpoint to write, for 'export' or 'train evaluate'.
+    """
+    from .average import average as mean  # noqa: PLC0415  (torch takes seconds to import)
+
+    mean(checkpoints, out)
+    print(f"{out}: the mean of {len(checkpoints)} networks")
+    return 0
 
 
 def calibrate(

@@ -1,0 +1,57 @@
+"""One network whose weights are the mean of several's that began as one.
+
+Fine-tuned weights averaged with those that they began from tell strangers better than either (Wortsman et al., Robust
+Fine-Tuning of Zero-Shot Models, 2022), at the cost of one network. Networks trained apart must not be averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from stream.contract import Contract
+from stream.errors import ModelError, UsageError
+
+from . import runs
+from .models import load, read_checkpoint
+from .store import write_atomically
+
+
+def average(checkpoints: Sequence[Path], out: Path) -> None:
+    """Write the mean of checkpoints as one; contract and configuration are the last one's, without its scores.
+
+    Raises:
+        UsageError: fewer than two. ModelError: one is no checkpoint, or they are not of one network.
+        OutputError: ``out`` cannot be written.
+    """
+    if len(checkpoints) < 2:
+        raise UsageError(
+            "an average needs two checkpoints at least: give what a network began from, and what it became"
+        )
+    states = []
+    for file in checkpoints:
+        network, contract = load(file)
+        states.append((network.state_dict(), replace(contract, trained_on="", scores={}, commit="")))
+    (first, form), *others = states
+    for file, (state, other) in zip(checkpoints[1:], others, strict=True):
+        if other != form or {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
+            raise ModelError(f"{file} and {checkpoints[0]} are not of one network: their inputs or layers differ")
+    value = read_checkpoint(checkpoints[-1])
+    value["model"] = {
+        # In doubles, so that the order does not matter; counters, which are whole numbers, stay the last one's.
+        name: torch.stack([s[name].double() for s, _ in states]).mean(0).to(last.dtype)
+        if last.is_floating_point()
+        else last
+        for name, last in states[-1][0].items()
+    }
+    told = Contract.from_json(value["contract"])
+    value["contract"] = replace(
+        told,
+        trained_on=f"mean of {len(checkpoints)} networks, the last: {told.trained_on}",
+        scores={},
+        commit=runs.commit()["commit"],
+    ).to_json()
+    write_atomically(out, lambda file: torch.save(value, file))
