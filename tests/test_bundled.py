@@ -34,7 +34,7 @@ def portrait(contract: Contract, shift: int, patch: bool) -> Pair:
 
 
 @pytest.mark.parametrize(
-    ("shift", "patch", "expected"), [(0, False, 0.263), (1, False, 0.263), (1, True, 0.839), (3, True, 0.906)]
+    ("shift", "patch", "expected"), [(0, False, 0.203), (1, False, 0.197), (1, True, 0.812), (3, True, 0.851)]
 )
 def test_fixed_inputs_give_fixed_outputs(model: Model, shift: int, patch: bool, expected: float) -> None:
     image = fuse(portrait(model.contract, shift, patch), model.contract)
@@ -53,4 +53,4 @@ def test_the_file_is_small_enough_to_ship_and_says_what_it_was_trained_on() -> N
 def test_the_demo_clip_is_scored_over_its_whole_length(model: Model) -> None:
     verdict = check_file(CLIP, model)
     assert verdict.pairs >= 100
-    assert verdict.p_fake == pytest.approx(0.514, abs=TOLERANCE)
+    assert verdict.p_fake == pytest.approx(0.493, abs=TOLERANCE)
