@@ -13,7 +13,7 @@ import torch
 
 from stream.cli import main
 from stream.contract import Contract
-from stream.errors import DataError
+from stream.errors import DataError, UsageError
 from tests.trainset import portrait_bank
 from train.bank import DECODERS, Bank, Source, gather, held_out
 from train.decoders import SPECS, Autoencoder, Decoders, decoders_of, fit_decoders
@@ -148,6 +148,22 @@ def test_samples_say_once_decoders_paint_them(bank: Bank) -> None:
         "twins of 11 real clips (11 people)",
         "twins of 11 real clips (11 people); decoders painted too",
     )
+
+
+def test_a_recipe_without_decoders_makes_the_same_samples_beside_them(bank: Bank) -> None:
+    recipe = Recipe(data="synthetic", options={"decoded": 0.0})
+    before = [samples(bank.folder, STACK, part, recipe).sample(0, 0)[0] for part in ("train", "valid")]
+    fit_decoders(bank, steps=1)
+    after = [samples(bank.folder, STACK, part, recipe).sample(0, 0)[0] for part in ("train", "valid")]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    "options", [{"decoded": 2.0}, {"stills": "x"}, {"methods": [1.0]}, {"epoch": "x"}, {"valid": -1}]
+)
+def test_options_that_are_no_shares_or_numbers_are_one_clear_error(bank: Bank, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="options for synthetic data are wrong"):
+        samples(bank.folder, STACK, "train", Recipe(data="synthetic", options=options))
 
 
 def test_a_bank_without_decoders_has_none_and_a_broken_file_is_one_clear_error(bank: Bank) -> None:

@@ -1,7 +1,8 @@
 """One network whose weights are the mean of several's that began as one.
 
-Fine-tuned weights averaged with those that they began from tell strangers better than either (Wortsman et al., Robust
-Fine-Tuning of Zero-Shot Models, 2022), at the cost of one network. Networks trained apart must not be averaged.
+Fine-tuned weights averaged with those that they began from can tell strangers better than either (Wortsman et al.,
+Robust Fine-Tuning of Zero-Shot Models, 2022), at the cost of one network. Statistics of norm layers are averaged too,
+not estimated anew. Networks trained apart must not be averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stream.errors import ModelError, UsageError
 
 from . import runs
 from .models import load, read_checkpoint
-from .store import write_atomically
+from .store import copy_flow, write_atomically
 
 
 def average(checkpoints: Sequence[Path], out: Path) -> None:
@@ -25,7 +26,7 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
 
     Raises:
         UsageError: fewer than two. ModelError: one is no checkpoint, or they are not of one network.
-        OutputError: ``out`` cannot be written.
+        OutputError: ``out`` cannot be written, or another learned flow lies beside it.
     """
     if len(checkpoints) < 2:
         raise UsageError(
@@ -39,7 +40,7 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
     for file, (state, other) in zip(checkpoints[1:], others, strict=True):
         if other != form or {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
             raise ModelError(f"{file} and {checkpoints[0]} are not of one network: their inputs or layers differ")
-    value = read_checkpoint(checkpoints[-1])
+    value = {k: v for k, v in read_checkpoint(checkpoints[-1]).items() if k in ("arch", "recipe", "contract")}
     value["model"] = {
         # In doubles, so that the order does not matter; counters, which are whole numbers, stay the last one's.
         name: torch.stack([s[name].double() for s, _ in states]).mean(0).to(last.dtype)
@@ -54,4 +55,5 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
         scores={},
         commit=runs.commit()["commit"],
     ).to_json()
+    copy_flow(told, checkpoints[-1].parent, out.parent)
     write_atomically(out, lambda file: torch.save(value, file))

@@ -141,7 +141,7 @@ def _made_parts(source: Path, recipe: Recipe) -> Parts:
     for name, samples in (("train", train), ("valid", valid)):
         if not len(samples):
             raise DataError(f"the {name} part of {source} is empty: give more sources")
-    # Samples that are made may say what of; a run is not gone on with on others.
+    # Samples that are made may say what of; a run is not gone on with on others that are described otherwise.
     made_of = getattr(train, "made_of", f"{len(train)} samples an epoch")
     described = {"train": {"samples": len(train), "made_of": made_of}, "valid": {"samples": len(valid)}}
     return Parts(train, valid, contract, described, made_of)

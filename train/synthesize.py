@@ -62,18 +62,21 @@ class TwinSamples:
 def samples(source: Path, contract: Contract, part: str, recipe: Recipe) -> TwinSamples:
     """The ``train`` or ``valid`` part of a face bank for a recipe whose ``data`` is ``synthetic``.
 
-    Both parts' pseudo-fakes are painted by the bank's decoders, where it has some: people are held out, painters not.
+    Both parts' pseudo-fakes are painted by the bank's decoders, where it has some and ``decoded`` is not 0: people are
+    held out, painters not.
 
     The recipe's options may change the shares of ``twins.Mix`` and give ``epoch`` (samples an epoch) and
     ``valid`` (samples of the fixed validation set, all of them pseudo-fakes of people not trained on).
     """
     bank, options = Bank(source), dict(recipe.options)
-    epoch, valid = int(options.pop("epoch", 12_800)), int(options.pop("valid", 480))
     try:
+        epoch, valid = int(options.pop("epoch", 12_800)), int(options.pop("valid", 480))
+        if min(epoch, valid) < 1:
+            raise ValueError("epoch and valid are numbers of samples")
         mix = Mix(**options)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the recipe's options for synthetic data are wrong: {error}") from error
-    decode = decoders_of(bank)
+    decode = decoders_of(bank) if mix.decoded else None
     if part == "train":
         keep = [m for m in bank.moments if not held_out(m)]
         twins = Synthetic(bank, contract, mix, recipe.seed, keep, decode)
@@ -94,6 +97,8 @@ def synthesize(
     workers: Workers = 2,
 ) -> int:
     """Gather a face bank from clips (and photographs), and draw a contact sheet of pseudo-fakes made from it.
+
+    A bank that is gathered anew loses its decoders: run 'flowtell train decoders' again.
 
     ``flowtell train fit BANK OUT --recipe flowtell`` then trains on pseudo-fakes made on the fly. The landmarks
     of YuNet are needed: 'flowtell models pull yunet', or --face-model FILE.
@@ -133,7 +138,7 @@ def decoders(
     bank: Path,
     *,
     steps: Annotated[int, Parameter(validator=Number(gte=1))] = 1200,
-    seed: Seed = 1,
+    seed: Seed = 0,
 ) -> int:
     """Train small decoders on a face bank's real faces; they paint many of its pseudo-fakes from then on.
 
