@@ -17,7 +17,7 @@ from stream.pictures import Picture
 from stream.records import Box, Face
 from tests.clips import write_clip
 from tests.trainset import portrait_bank
-from train.bank import Bank, Source, _moments, held_out, is_original
+from train.bank import PIXELS, Bank, Source, _moments, held_out, is_original
 from train.dataset import ALTERED, ORIGINAL
 from train.fit import Setting, fit
 from train.models import read_checkpoint
@@ -138,7 +138,7 @@ def test_held_out_people_are_in_no_training_sample(bank: Bank) -> None:
     # A bank whose held-out pixels are poisoned gives the same training samples.
     expected = [Synthetic(bank, STACK, Mix(), 1, training).twins(i)[0] for i in range(6)]
     poisoned = Bank(bank.folder)
-    pixels = np.fromfile(bank._file, np.uint8)
+    pixels = np.fromfile(bank.folder / PIXELS, np.uint8)
     for m in valid:
         pixels[m.offset : m.offset + m.frames * m.side * m.side * 3] = 255
     poisoned._pixels = pixels
@@ -176,7 +176,7 @@ def test_samples_alternate_altered_and_original_and_validation_repeats(bank: Ban
 
 
 def test_the_recipe_options_reach_the_mix_and_unknown_ones_are_one_clear_error(bank: Bank) -> None:
-    folder = bank._file.parent
+    folder = bank.folder
     recipe = Recipe(data="synthetic", options={"epoch": 64, "valid": 10, "stills": 0.0, "degraded": 0.5})
     assert [len(samples(folder, STACK, part, recipe)) for part in ("train", "valid")] == [64, 10]
     with pytest.raises(UsageError, match="options"):
@@ -207,21 +207,21 @@ def test_a_trapezoid_run_is_ended_sooner_by_fewer_epochs_and_one_that_depends_on
             raise Killed
 
     with pytest.raises(Killed):
-        fit(bank._file.parent, tmp_path, recipe, setting, on_step=kill)
+        fit(bank.folder, tmp_path, recipe, setting, on_step=kill)
     before = read_checkpoint(tmp_path / "last.pt")["stands"]["losses"]
-    fit(bank._file.parent, tmp_path, replace(recipe, epochs=2), setting)
+    fit(bank.folder, tmp_path, replace(recipe, epochs=2), setting)
     after = read_checkpoint(tmp_path / "last.pt")["stands"]["losses"]
     assert (len(before), len(after), after[:3]) == (3, 4, before)
     with pytest.raises(UsageError, match="more than 1 epochs already"):
-        fit(bank._file.parent, tmp_path, replace(recipe, epochs=1), setting)
+        fit(bank.folder, tmp_path, replace(recipe, epochs=1), setting)
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["recipe"]["epochs"], config["epochs_before"]) == (2, [9])
     with pytest.raises(UsageError, match="another recipe"):
-        fit(bank._file.parent, tmp_path, replace(recipe, epochs=2, lr=0.5), setting)
+        fit(bank.folder, tmp_path, replace(recipe, epochs=2, lr=0.5), setting)
     cosine = replace(recipe, schedule="cosine", epochs=1)
-    fit(bank._file.parent, tmp_path / "cosine", cosine, setting)
+    fit(bank.folder, tmp_path / "cosine", cosine, setting)
     with pytest.raises(UsageError, match="another recipe"):
-        fit(bank._file.parent, tmp_path / "cosine", replace(cosine, epochs=2), setting)
+        fit(bank.folder, tmp_path / "cosine", replace(cosine, epochs=2), setting)
 
 
 class Killed(Exception):
@@ -243,15 +243,15 @@ def test_fit_on_twins_with_the_dense_loss_goes_on_after_a_kill_to_the_same_resul
         options={"epoch": 8, "valid": 4},
     )
     setting = Setting(accelerator="cpu", workers=0)
-    fit(bank._file.parent, tmp_path / "whole", recipe, setting)
+    fit(bank.folder, tmp_path / "whole", recipe, setting)
 
     def kill(step: int, total: int, loss: float) -> None:
         if step == 3:
             raise Killed
 
     with pytest.raises(Killed):
-        fit(bank._file.parent, tmp_path / "cut", recipe, setting, on_step=kill)
-    fit(bank._file.parent, tmp_path / "cut", recipe, setting)
+        fit(bank.folder, tmp_path / "cut", recipe, setting, on_step=kill)
+    fit(bank.folder, tmp_path / "cut", recipe, setting)
     whole, cut = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "cut"))
     assert whole["stands"]["losses"] == cut["stands"]["losses"]
     assert all(np.array_equal(whole["model"][k].numpy(), v.numpy()) for k, v in cut["model"].items())

@@ -18,7 +18,7 @@ from torch import nn
 
 from stream.contract import Contract
 from stream.records import Image
-from train.bank import Bank, Moment, Source
+from train.bank import PIXELS, Bank, Moment, Source
 from train.manifest import Clip, read_manifest
 from train.pseudo import TEMPLATE
 from train.store import create, pairs_file, record
@@ -121,7 +121,7 @@ def portrait_bank(folder: Path, sources: Sequence[tuple[Source, int]], side: int
     marks = TEMPLATE * np.float32(face) + np.float32((side - face) / 2)
     points = tuple((float(x), float(y)) for x, y in marks)
     moments, offset = [], 0
-    with (folder / "pixels.u8").open("wb") as out:
+    with (folder / PIXELS).open("wb") as out:
         for k, (source, count) in enumerate(sources):
             frames = [astronaut()[20 + k + j :][:side, 150 + k :][:, :side, ::-1] for j in range(count)]
             regions = np.ascontiguousarray(np.stack(frames))

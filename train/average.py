@@ -32,23 +32,24 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
         raise UsageError(
             "an average needs two checkpoints at least: give what a network began from, and what it became"
         )
-    states = []
-    for file in checkpoints:
-        network, contract = load(file)
-        states.append((network.state_dict(), replace(contract, trained_on="", scores={}, commit="")))
-    (first, form), *others = states
-    for file, (state, other) in zip(checkpoints[1:], others, strict=True):
-        if other != form or {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
+    networks, contracts = zip(*map(load, checkpoints), strict=True)
+    states = [network.state_dict() for network in networks]
+    forms = [
+        (replace(contract, trained_on="", scores={}, commit=""), {name: value.shape for name, value in state.items()})
+        for contract, state in zip(contracts, states, strict=True)
+    ]
+    for file, form in zip(checkpoints, forms, strict=True):
+        if form != forms[0]:
             raise ModelError(f"{file} and {checkpoints[0]} are not of one network: their inputs or layers differ")
-    value = {k: v for k, v in read_checkpoint(checkpoints[-1]).items() if k in ("arch", "recipe", "contract")}
+    value = {k: v for k, v in read_checkpoint(checkpoints[-1]).items() if k in ("arch", "recipe")}
     value["model"] = {
         # In doubles, so that the order does not matter; counters, which are whole numbers, stay the last one's.
-        name: torch.stack([s[name].double() for s, _ in states]).mean(0).to(last.dtype)
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(last.dtype)
         if last.is_floating_point()
         else last
-        for name, last in states[-1][0].items()
+        for name, last in states[-1].items()
     }
-    told = Contract.from_json(value["contract"])
+    told: Contract = contracts[-1]
     value["contract"] = replace(
         told,
         trained_on=f"mean of {len(checkpoints)} networks, the last: {told.trained_on}",

@@ -33,7 +33,7 @@ from .store import write_atomically
 
 T = TypeVar("T")
 
-DECODERS = "decoders.pt"  # in a bank's folder: see decoders.py
+PIXELS, DECODERS = "pixels.u8", "decoders.pt"  # in a bank's folder; for the latter see decoders.py
 FRAMES = 4  # for pairs one, two and three frames apart
 MARGIN = 0.55
 MAX_SIDE = 320
@@ -78,7 +78,6 @@ class Bank:
             raise DataError(f"{folder} holds no face bank: make one with 'flowtell train synthesize'") from error
         self.folder = folder
         self.moments = [Moment(**{**row, "source": Source(**row["source"])}) for row in rows]
-        self._file = folder / "pixels.u8"
         self._pixels: NDArray[np.uint8] | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -87,7 +86,7 @@ class Bank:
     def regions(self, moment: Moment) -> NDArray[np.uint8]:
         """(frames, side, side, 3) BGR, read-only."""
         if self._pixels is None:
-            self._pixels = np.memmap(self._file, np.uint8, "r")
+            self._pixels = np.memmap(self.folder / PIXELS, np.uint8, "r")
         size = moment.frames * moment.side * moment.side * 3
         part = self._pixels[moment.offset : moment.offset + size]
         return part.reshape(moment.frames, moment.side, moment.side, 3)
@@ -112,7 +111,7 @@ def gather(
     bad, index, offset = [], [], 0
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with (folder / "pixels.u8").open("wb") as out, ProcessPoolExecutor(workers, context) as pool:
+    with (folder / PIXELS).open("wb") as out, ProcessPoolExecutor(workers, context) as pool:
         originals = [next((real for real in sources if is_original(real, s)), None) for s in sources]
         tasks = [(s, real, face_model, moments) for s, real in zip(sources, originals, strict=True)]
         told = pool.map(_moments, tasks, chunksize=4)

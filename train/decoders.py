@@ -67,10 +67,11 @@ def _enlarge(up: str, channels: int, out: int) -> list[nn.Module]:
     return [nn.Upsample(scale_factor=2, mode=up), nn.Conv2d(channels, out, 3, 1, 1)]
 
 
-def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], None] = lambda: None) -> None:
-    """Train one of each of ``SPECS`` for ``steps`` batches and leave them in the bank's folder, in ``DECODERS``.
+def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], None] = lambda: None) -> int:
+    """Train one of each of ``SPECS`` for ``steps`` batches, and leave them in the bank's folder, in ``DECODERS``.
 
-    They learn from real faces alone, and not from people held out. ``progress`` is called after every batch.
+    Gives the number left there: each is kept twice, coarse and fine. They learn from real faces alone, and not from
+    people held out. ``progress`` is called after every batch.
 
     Raises:
         DataError: the bank holds no real clip for this. OutputError: the file cannot be written.
@@ -79,12 +80,13 @@ def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], N
     if all(m.source.still for m in real):  # they could learn from photographs, but no twins could be made of these
         raise DataError(f"{bank.folder} holds no real clip of people not held out: gather more people")
     torch.manual_seed(seed)
+    keep_after = {max(1, round(share * steps)) for share in _KEPT}
     rng, kept = np.random.default_rng(seed), list[dict[str, object]]()
     for spec in SPECS:
         network = Autoencoder(*spec).train()
         optimizer = torch.optim.Adam(network.parameters(), 1.5e-3)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for step in range(steps):
+        for step in range(1, steps + 1):
             true = _pictures(np.stack([_crop(bank, real, rng) for _ in range(_BATCH)]))
             painted = network(true)
             # Edges count beside values (Mathieu et al., 2016), or all that few steps teach is a blur.
@@ -95,11 +97,12 @@ def fit_decoders(bank: Bank, steps: int, seed: int = 0, progress: Callable[[], N
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             slower.step()
-            if step + 1 in {max(1, round(share * steps)) for share in _KEPT}:
+            if step in keep_after:
                 state = {k: v.to(torch.float16) for k, v in network.state_dict().items()}
                 kept.append({"spec": spec, "state": state})
             progress()
     write_atomically(bank.folder / DECODERS, lambda file: torch.save({"decoders": kept}, file))
+    return len(kept)
 
 
 def _crop(bank: Bank, real: Sequence[Moment], rng: Rng) -> NDArray[np.uint8]:
@@ -125,9 +128,6 @@ class Decoders:
             self._networks = [_decoder(**kept) for kept in read_checkpoint(file)["decoders"]]
         except (ModelError, KeyError, TypeError, RuntimeError) as error:
             raise DataError(f"{file} holds no decoders: make them anew with 'flowtell train decoders'") from error
-
-    def __len__(self) -> int:
-        return len(self._networks)
 
     def __call__(self, frames: Frames, rng: Rng) -> Frames:
         """(T, S, S, 3) BGR uint8, all painted by one decoder at one size drawn at random."""

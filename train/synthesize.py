@@ -155,9 +155,9 @@ def decoders(
     """
     made = Bank(bank)
     with bar("batches", steps * len(SPECS)) as on:
-        fit_decoders(made, steps, seed, on)
+        count = fit_decoders(made, steps, seed, on)
     _draw_sheet(made, seed)
-    print(f"{len(decoders_of(made) or ())} decoders in {bank / DECODERS}; look at {bank / 'sheet.png'}")
+    print(f"{count} decoders in {bank / DECODERS}; look at {bank / 'sheet.png'}")
     return 0
 
 
