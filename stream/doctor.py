@@ -126,7 +126,9 @@ def _window() -> Finding:
         if screen.wait_shown(_WINDOW_S):
             return Finding("window", True, "opens")
     mend = "check DISPLAY; on a bare Debian or Ubuntu: apt install libgl1 libglib2.0-0 libsm6 libice6 libx11-6"
-    return Finding("window", False, f"does not open ({screen.lost or 'no answer'})", f"{mend} libxext6 libxcb1")
+    return Finding(
+        "window", False, f"does not open ({screen.lost or 'no answer'})", f"{mend} libx11-xcb1 libxext6 libxcb1"
+    )
 
 
 def _recording() -> Finding:

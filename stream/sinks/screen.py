@@ -7,9 +7,17 @@ A request is (flags, height, width) as three little-endian uint32 and height * w
 height of 0 keeps the picture. An answer is (open, count) as two bytes and ``count`` bytes of keys.
 """
 
+import ctypes
 import signal
 import struct
 import sys
+from contextlib import suppress
+
+with suppress(OSError):  # no X11 here (Windows, macOS), or no such library: Qt then takes its own
+    # opencv-python's wheels carry a libX11-xcb older than the libX11 it works on. The two disagree about where
+    # "Qt reads the events" is written down, so Xlib reads some too and drops them, and a window whose MapNotify
+    # is dropped stays black for ever. What is loaded first, and globally, is what Qt finds: the system's own.
+    ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 import cv2
 import numpy as np
