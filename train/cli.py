@@ -39,6 +39,7 @@ app.command(
 app.command("train.data_commands:shards", name="shards", help="Write a pair store as sharded tars.")
 app.command("train.data_commands:flow", name="flow", help="Train a flow network (PWC-Net) on synthetic motion.")
 app.command("train.judging:average", name="average", help="Average the weights of checkpoints that began as one.")
+app.command("train.judging:bands", name="bands", help="Weigh how fine the picture is beside a ResNet18's opinion.")
 app.command("train.judging:calibrate", name="calibrate", help="Calibrate an exported model and choose its thresholds.")
 app.command("train.judging:explain", name="explain", help="Draw where a network looks, over right and wrong clips.")
 app.command(

@@ -32,11 +32,13 @@ class Network(nn.Module):
                 f"'{contract.input}', not {len(contract.mean)} and {len(contract.std)}"
             )
         self.body = body
-        self.mean: Tensor
-        self.std: Tensor
-        # Not in the state: the contract beside every checkpoint is their one home.
-        self.register_buffer("mean", torch.tensor(contract.mean).reshape(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(contract.std).reshape(1, -1, 1, 1), persistent=False)
+        # (x / 255 - mean) / std as one product and one difference. Not in the state: the contract beside every
+        # checkpoint is the one home of mean and std.
+        mean, std = (torch.tensor(v, dtype=torch.float64).reshape(1, -1, 1, 1) for v in (contract.mean, contract.std))
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", (1 / (255 * std)).float(), persistent=False)
+        self.register_buffer("shift", (mean / std).float(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.body(self.normalise(image))
@@ -45,8 +47,7 @@ class Network(nn.Module):
     def normalise(self, image: Tensor) -> Tensor:
         """uint8 (N, S, S, C) -> what the body takes, (N, C, S, S)."""
         # The permuted view is already in channels_last order, which the convolutions like best.
-        x = image.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
-        return (x - self.mean) / self.std
+        return image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale - self.shift
 
 
 def build(contract: Contract, arch: str = "resnet18") -> Network:
@@ -58,13 +59,17 @@ def build(contract: Contract, arch: str = "resnet18") -> Network:
     match arch:
         case "resnet18":
             return Network(contract, _resnet18(contract.channels))
+        case "resnet18-bands":
+            from .bands import BandsNetwork  # noqa: PLC0415  (it is a Network itself)
+
+            return BandsNetwork(contract, _resnet18(contract.channels))
         case "vgg16":
             return Network(contract, Vgg16Flat(contract.channels, contract.size))
         case "cnn-lstm":
             from .recurrent import RecurrentNetwork  # noqa: PLC0415  (it is a Network itself)
 
             return RecurrentNetwork(contract)
-    raise UsageError(f"no architecture {arch!r}: this flowtell builds resnet18, vgg16 and cnn-lstm")
+    raise UsageError(f"no architecture {arch!r}: this flowtell builds resnet18, resnet18-bands, vgg16 and cnn-lstm")
 
 
 def freeze(network: Network, count: int) -> None:

@@ -59,5 +59,4 @@ class RecurrentNetwork(Network):
         return logits[:, 0], h, c
 
     def _scaled(self, sequence: Tensor) -> Tensor:
-        x = sequence.permute(0, 1, 4, 2, 3).float() / 255
-        return (x - self.mean[:, None]) / self.std[:, None]
+        return sequence.permute(0, 1, 4, 2, 3).float() * self.scale[:, None] - self.shift[:, None]

@@ -1,0 +1,162 @@
+"""Weighing ``train.bands`` beside a trained ResNet18, on the pair store of the clips that it was trained on.
+
+The logistic regression's strength is chosen by cross-validation over people: nobody is scored by weights that were
+fitted on clips of theirs. Then both opinions are added, each in units of how far it varies over real clips, so that
+neither raises more alarms than the other; no clip outside the store is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from stream.contract import Contract
+from stream.errors import DataError, UsageError
+from stream.flows import FlowFunction, flow_function
+from stream.fusion import fuse
+
+from . import runs
+from .bands import BandsNetwork
+from .manifest import Clip, check_both
+from .metrics import ClipScores, auc, couples, groups, in_order
+from .models import build, load, read_checkpoint
+from .store import StoredClip, copy_flow, open_store, refuse_other, write_atomically
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: the larger, the freer
+FOLDS, ROUNDS = 6, 5  # people are dealt to the folds anew in every round: one deal alone is luck
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Cross-validation over people with one strength: what the bands alone, fitted on others' clips, say of each clip.
+
+    ``scores`` and ``logits`` (N,) are those of the N clips in the store's order.
+    """
+
+    strength: float
+    scores: tuple[ClipScores, ...]
+    logits: Rows
+
+    @property
+    def auc(self) -> float:
+        """Over all clips."""
+        return auc(self.logits, np.array([s.clip.fake for s in self.scores]))
+
+    @property
+    def in_order(self) -> tuple[int, int]:
+        """The videos whose fake scores above its own original, and the videos that there are both of."""
+        found = couples(self.scores).values()
+        return sum(in_order(couple) > 0.5 for couple in found), len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is known of a clip of N pairs: (N,) differences of the body's logits, and (N, B) bands."""
+
+    clip: Clip
+    body: Rows
+    bands: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A logistic regression as plain numbers: logit = bands @ weights + bias."""
+
+    weights: Rows
+    bias: float
+
+    def __call__(self, read: _Read) -> Rows:
+        return np.asarray(read.bands @ self.weights + self.bias)
+
+
+def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip], None] = lambda clip: None) -> Trial:
+    """Write ``checkpoint``'s ResNet18 with bands weighed beside it, as a checkpoint; returns the trial that was best.
+
+    Raises:
+        UsageError: no ResNet18. ModelError, ContractError: the checkpoint cannot be used. DataError: the store cannot,
+        lacks a class, has too few people, or both opinions say the same of every real clip.
+        OutputError: ``out`` cannot be written.
+    """
+    told = read_checkpoint(checkpoint)
+    body, contract = load(checkpoint)
+    if told["arch"] != "resnet18":
+        raise UsageError(f"bands are weighed beside a resnet18, and {checkpoint} is a {told['arch']}: give another")
+    opened = open_store(store)
+    refuse_other(opened.contract, contract, str(store))
+    clips = [c.clip for c in opened.clips]
+    check_both(clips, str(store))
+    people = groups(clips)
+    network = build(contract, "resnet18-bands")
+    assert isinstance(network, BandsNetwork)
+    network.body = body.body
+    network.eval()
+    flow, reads = flow_function(contract, checkpoint.parent), []
+    for stored in opened.clips:
+        reads.append(_read(stored, network, contract, flow))
+        on_clip(stored.clip)
+    best = max((_trial(reads, people, strength) for strength in STRENGTHS), key=lambda trial: trial.auc)
+    line = _fit(reads, best.strength)
+    real = np.array([not clip.fake for clip in clips])
+    spread = np.array([r.body.mean() for r in reads])[real].std(), best.logits[real].std()
+    if min(spread) < 1e-6:
+        raise DataError(f"{checkpoint} or its bands say the same of every real clip of {store}: nothing can be weighed")
+    network.weigh(1 / spread[0], line.weights / spread[1], line.bias / spread[1])
+    fakes = len(clips) - int(real.sum())
+    on = f"{contract.trained_on}; bands weighed on {real.sum()} real clips and {fakes} deepfakes"
+    now = replace(contract, trained_on=on, scores={}, commit=runs.commit()["commit"])
+    value = {"arch": "resnet18-bands", "recipe": told.get("recipe", {}), "contract": now.to_json()}
+    copy_flow(contract, checkpoint.parent, out.parent)
+    write_atomically(out, lambda file: torch.save({**value, "model": network.state_dict()}, file))
+    return best
+
+
+def _read(stored: StoredClip, network: BandsNetwork, contract: Contract, flow: FlowFunction) -> _Read:
+    images = np.stack([fuse(stored.pair(i), contract, flow) for i in range(stored.pairs)])
+    with torch.inference_mode():
+        shown = torch.from_numpy(images)
+        logits = network.body(network.normalise(shown))
+        return _Read(
+            stored.clip,
+            (logits[:, 0] - logits[:, 1]).double().numpy(),
+            network.bands(shown).double().numpy(),
+        )
+
+
+def _trial(reads: Sequence[_Read], people: NDArray[np.int64], strength: float) -> Trial:
+    fake = np.array([r.clip.fake for r in reads])
+    # Each class in every fold, where its people suffice.
+    folds = min(FOLDS, *(len(set(people[fake == kind])) for kind in (True, False)))
+    if folds < 2:
+        raise DataError("cross-validation needs deepfakes and real clips of two people each at least: give more")
+    said = [np.zeros(len(r.bands)) for r in reads]
+    for seed in range(ROUNDS):
+        deal = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        for others, held in deal.split(fake, fake, people):
+            line = _fit([reads[i] for i in others], strength)
+            for i in held:
+                said[i] += line(reads[i]) / ROUNDS
+    scores = [ClipScores(r.clip, np.zeros(len(s)), 1 / (1 + np.exp(-s))) for r, s in zip(reads, said, strict=True)]
+    return Trial(strength, tuple(scores), np.array([s.mean() for s in said]))
+
+
+def _fit(reads: Sequence[_Read], strength: float) -> _Line:
+    """Every clip counts as much as any other of its class, and both classes alike, however many pairs they have."""
+    check_both([r.clip for r in reads], "the other people's clips in a fold")
+    bands = np.concatenate([r.bands for r in reads])
+    fake = np.repeat([r.clip.fake for r in reads], [len(r.bands) for r in reads])
+    weight = np.concatenate([np.full(len(r.bands), 1 / len(r.bands)) for r in reads])
+    for kind in (True, False):
+        weight[fake == kind] /= weight[fake == kind].sum()
+    scale = StandardScaler().fit(bands, sample_weight=weight)
+    fitted = LogisticRegression(C=strength, max_iter=5000).fit(scale.transform(bands), fake, sample_weight=weight)
+    weights = fitted.coef_[0] / scale.scale_
+    return _Line(weights, float(fitted.intercept_[0] - weights @ scale.mean_))
