@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -12,18 +13,18 @@ import torch
 from torch import Tensor
 
 from export.onnx_file import export
-from export.precision import convert
+from export.precision import Precision, convert
 from stream.contract import Contract
 from stream.errors import ContractError, DataError, UsageError
+from stream.fusion import fuse
 from stream.model import Model
 from tests.test_train_judging import run
 from tests.trainset import small_clips, small_store
-from train.band_fit import _Read, _trial, fit_bands
+from train.band_fit import _deal, _Read, fit_bands
 from train.bands import LEVELS, RINGS, Bands, BandsNetwork
-from train.metrics import groups
 from train.models import build, load, read_checkpoint
 from train.recipe import normalisation
-from train.store import pairs_file
+from train.store import StoredClip, open_store, pairs_file
 
 RINGED = len(RINGS) - 1
 RGB = Contract(size=64, margin=0.1, input="rgb")
@@ -69,10 +70,11 @@ def test_a_picture_has_a_number_for_each_plane_octave_and_ring() -> None:
     assert Bands(STACK)(stacked).shape == (1, 4 * LEVELS * RINGED)
 
 
-def test_a_plain_picture_has_none_and_contrast_as_a_whole_is_no_cue() -> None:
-    bands = Bands(RGB)
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.5])
+def test_a_plain_picture_has_none_and_contrast_as_a_whole_is_no_cue(margin: float) -> None:
+    bands = Bands(replace(RGB, margin=margin))
     assert bands(torch.full((1, 64, 64, 3), 77, dtype=torch.uint8)).abs().max() < 1e-5
-    luma = slice(0, LEVELS * RINGED)
+    luma = slice(0, bands.count // 3)
     assert torch.allclose(bands(noise(20))[:, luma], bands((noise(20) - 128) * 3 + 128)[:, luma], atol=1e-4)
 
 
@@ -110,36 +112,54 @@ def test_weights_make_the_logits_difference_what_they_say() -> None:
     assert float(altered - original) == pytest.approx(float(2 * (body[0] - body[1]) + bands + 0.25), abs=1e-4)
 
 
-def test_eight_bits_leave_the_bands_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "error"), [("int8", 1e-4), ("fp16", 0.01)])
+def test_fewer_bits_leave_the_bands_as_they_are(tmp_path: Path, precision: Precision, error: float) -> None:
     torch.manual_seed(0)
     network = build(STACK, "resnet18-bands").eval()
     assert isinstance(network, BandsNetwork)
     network.weigh(0.0, torch.randn(network.bands.count).tolist(), 0.0)
     images = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 6), np.uint8)
     fp32 = export(network, STACK, tmp_path / "fp32.onnx")
-    int8 = convert(fp32, tmp_path / "int8.onnx", "int8", images)
+    made = convert(fp32, tmp_path / "out.onnx", precision, images)
     with torch.no_grad():
         logits = network(torch.from_numpy(images[:8]))
     wanted = torch.sigmoid(logits[:, 0] - logits[:, 1]).numpy()
-    assert Model(int8, "cpu")(list(images[:8])) == pytest.approx(wanted, abs=1e-4)
+    assert Model(made, "cpu")(list(images[:8])) == pytest.approx(wanted, abs=error)
 
 
-def test_nobody_is_scored_by_weights_that_were_fitted_on_his_own_clips() -> None:
-    # As many random numbers as clips, the same for both clips of a person: whoever may look at the other clip of the
-    # same person knows the label, and nobody else does.
-    rng = np.random.default_rng(0)
-    clips = [
-        replace(c, label="fake" if k // 2 % 2 else "real", pair="", method="") for k, c in enumerate(small_clips(24))
-    ]
-    numbers = np.repeat(rng.normal(size=(12, 24)), 2, axis=0)
-    reads = [_Read(c, np.zeros(1), n[None]) for c, n in zip(clips, numbers, strict=True)]
-    leaking = _trial(reads, np.arange(24), 10.0)
-    honest = _trial(reads, groups(clips), 10.0)
+def test_nobody_is_scored_by_weights_that_were_fitted_on_his_own_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, store = checkpoint(tmp_path / "best.pt", RGB), small_store(tmp_path / "store", RGB, clips=24, pairs=1)
+    # Two clips of each person, both real or both fake, with random numbers that say who it is and nothing else.
+    people = [replace(c, label="fake" if k // 2 % 2 else "real", pair="") for k, c in enumerate(small_clips(24))]
+    (store / "clips.json").write_text(json.dumps([{**asdict(clip), "path": str(clip.path)} for clip in people]))
+
+    def read(stored: StoredClip, network: BandsNetwork, *_: object) -> _Read:
+        who = np.random.default_rng(int(stored.clip.identities[0][1:]))
+        return _Read(stored.clip, who.normal(size=1), who.normal(size=(1, network.bands.count)))
+
+    monkeypatch.setattr("train.band_fit._read", read)
+    honest = fit_bands(trained, store, tmp_path / "bands.pt")
+    # As if every clip were a stranger's: who has seen the same person's other clip knows the label.
+    monkeypatch.setattr("train.band_fit.groups", lambda clips: np.arange(len(clips)))
+    leaking = fit_bands(trained, store, tmp_path / "leak.pt")
     assert leaking.auc == 1.0
     assert honest.auc < 0.75
 
 
-def test_the_network_stays_and_its_second_opinion_is_fitted(tmp_path: Path) -> None:
+def test_each_class_is_in_every_fold_and_nobody_in_two() -> None:
+    # One person with both, one with many reals, one with a fake: dealt blindly, a fold's others often lack a class.
+    people = np.array([0, 0, 1, 1, 1, 1, 1, 2])
+    fake = np.array([True, False, False, False, False, False, False, True])
+    for seed in range(20):
+        fold = _deal(people, fake, np.random.default_rng(seed))
+        assert all(set(fake[fold == k]) == {True, False} or len(set(people[fold == k])) == 1 for k in (0, 1))
+        assert all(set(fake[fold != k]) == {True, False} for k in (0, 1))
+        assert all(len(set(fold[people == who])) == 1 for who in range(3))
+
+
+def test_the_network_stays_and_its_second_opinion_is_added_in_units_of_the_reals_spread(tmp_path: Path) -> None:
     trained = checkpoint(tmp_path / "best.pt", RGB)
     store = smooth_faces(tmp_path / "store", RGB)
     best = fit_bands(trained, store, tmp_path / "bands.pt")
@@ -151,11 +171,20 @@ def test_the_network_stays_and_its_second_opinion_is_fitted(tmp_path: Path) -> N
     told = read_checkpoint(tmp_path / "bands.pt")
     assert told.keys() == {"arch", "recipe", "contract", "model"}  # nothing that a run could go on from
     assert contract.trained_on == "toys; bands weighed on 6 real clips and 6 deepfakes"
-    with torch.no_grad():
-        weights = network.head.weight[0]
-        assert weights[0] == -weights[1] > 0
-        # The very regression: smooth faces speak for a fake.
-        assert weights[2:].abs().max() > 0
+    body, bands = [], []  # what each adds to the logits' difference, clip by clip
+    for clip in open_store(store).clips:
+        images = torch.from_numpy(np.stack([fuse(clip.pair(i), contract) for i in range(clip.pairs)]))
+        with torch.no_grad():
+            own = network.body(network.normalise(images)) @ network.head.weight[0, :2]
+            logits = network(images)
+        body.append(float(own.mean()))
+        bands.append(float((logits[:, 0] - logits[:, 1] - own).mean()))
+    fake = np.array([c.clip.fake for c in open_store(store).clips])
+    assert np.std(np.array(body)[~fake]) == pytest.approx(1.0, abs=1e-3)
+    assert np.array(bands)[fake].min() > 0 > np.array(bands)[~fake].max()
+    # Fitted on all, they are the average of what was fitted on others, or nearly: in the same units.
+    beyond = best.logits / best.logits[~fake].std()
+    assert np.array(bands) == pytest.approx(beyond, rel=0.5)
 
 
 def test_other_networks_stores_of_one_class_and_one_person_are_refused(tmp_path: Path) -> None:
@@ -166,8 +195,13 @@ def test_other_networks_stores_of_one_class_and_one_person_are_refused(tmp_path:
         fit_bands(again, store, tmp_path / "out.pt")
     with pytest.raises(DataError, match="holds no fake clips"):
         fit_bands(trained, smooth_faces(tmp_path / "reals", RGB, real=True), tmp_path / "out.pt")
-    with pytest.raises(DataError, match="of two people each"):
+    with pytest.raises(DataError, match="of two people each at least, whom no video joins"):
         fit_bands(trained, small_store(tmp_path / "one", RGB, clips=2, pairs=2), tmp_path / "out.pt")
+    broken = read_checkpoint(trained)
+    broken["model"]["body.fc.bias"][0] = float("nan")
+    torch.save(broken, tmp_path / "broken.pt")
+    with pytest.raises(DataError, match="tell no real clip of"):
+        fit_bands(tmp_path / "broken.pt", store, tmp_path / "out.pt")
     assert not (tmp_path / "out.pt").exists()
 
 
@@ -177,4 +211,5 @@ def test_the_command_says_how_well_the_bands_do_by_themselves(
     store = smooth_faces(tmp_path / "store", RGB)
     run("bands", checkpoint(tmp_path / "best.pt", RGB), store, "--out", tmp_path / "bands.pt")
     said = capsys.readouterr().out
-    assert "by itself, on people left out in turn: AUC 1.000, 6 of 6 fakes above their own originals" in said
+    assert "bands.pt: bands weighed with strength 0.3\nby themselves, on people left out in turn: AUC " in said
+    assert said.endswith("AUC 1.000 (1.000 to 1.000); in 6 of 6 videos the fake above its original\n")

@@ -1,8 +1,9 @@
 """Weighing ``train.bands`` beside a trained ResNet18, on the pair store of the clips that it was trained on.
 
 The logistic regression's strength is chosen by cross-validation over people: nobody is scored by weights that were
-fitted on clips of theirs. Then both opinions are added, each in units of how far it varies over real clips, so that
-neither raises more alarms than the other; no clip outside the store is looked at.
+fitted on clips of theirs. Then both opinions are added, each in units of how far it varies over the store's real clips:
+a balance that is fixed, not fitted, for of the clips that the network learned from it is too sure to be weighed. No
+clip outside the store is looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from stream.contract import Contract
@@ -26,12 +26,13 @@ from stream.fusion import fuse
 from . import runs
 from .bands import BandsNetwork
 from .manifest import Clip, check_both
-from .metrics import ClipScores, auc, couples, groups, in_order
+from .metrics import ClipScores, Flags, Interval, auc, bootstrap, couples, groups, in_order
 from .models import build, load, read_checkpoint
 from .store import StoredClip, copy_flow, open_store, refuse_other, write_atomically
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: the larger, the freer
 FOLDS, ROUNDS = 6, 5  # people are dealt to the folds anew in every round: one deal alone is luck
+_BATCH = 32
 Rows = NDArray[np.float64]
 
 
@@ -39,17 +40,24 @@ Rows = NDArray[np.float64]
 class Trial:
     """Cross-validation over people with one strength: what the bands alone, fitted on others' clips, say of each clip.
 
-    ``scores`` and ``logits`` (N,) are those of the N clips in the store's order.
+    ``scores``, ``logits``, ``fake`` and ``people`` (N,) are those of the N clips in the store's order.
     """
 
     strength: float
     scores: tuple[ClipScores, ...]
     logits: Rows
+    fake: Flags
+    people: NDArray[np.int64]
 
     @property
     def auc(self) -> float:
         """Over all clips."""
-        return auc(self.logits, np.array([s.clip.fake for s in self.scores]))
+        return auc(self.logits, self.fake)
+
+    @property
+    def interval(self) -> Interval:
+        """``auc`` with its 95 % interval over people."""
+        return bootstrap(auc, self.logits, self.fake, self.people)
 
     @property
     def in_order(self) -> tuple[int, int]:
@@ -83,7 +91,7 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
 
     Raises:
         UsageError: no ResNet18. ModelError, ContractError: the checkpoint cannot be used. DataError: the store cannot,
-        lacks a class, has too few people, or both opinions say the same of every real clip.
+        lacks a class, has too few people, or an opinion says the same of every real clip, or no number.
         OutputError: ``out`` cannot be written.
     """
     told = read_checkpoint(checkpoint)
@@ -107,8 +115,8 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
     line = _fit(reads, best.strength)
     real = np.array([not clip.fake for clip in clips])
     spread = np.array([r.body.mean() for r in reads])[real].std(), best.logits[real].std()
-    if min(spread) < 1e-6:
-        raise DataError(f"{checkpoint} or its bands say the same of every real clip of {store}: nothing can be weighed")
+    if not all(1e-6 < s < np.inf for s in spread):
+        raise DataError(f"{checkpoint} or its bands tell no real clip of {store} from another: nothing can be weighed")
     network.weigh(1 / spread[0], line.weights / spread[1], line.bias / spread[1])
     fakes = len(clips) - int(real.sum())
     on = f"{contract.trained_on}; bands weighed on {real.sum()} real clips and {fakes} deepfakes"
@@ -120,37 +128,47 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
 
 
 def _read(stored: StoredClip, network: BandsNetwork, contract: Contract, flow: FlowFunction) -> _Read:
-    images = np.stack([fuse(stored.pair(i), contract, flow) for i in range(stored.pairs)])
-    with torch.inference_mode():
-        shown = torch.from_numpy(images)
-        logits = network.body(network.normalise(shown))
-        return _Read(
-            stored.clip,
-            (logits[:, 0] - logits[:, 1]).double().numpy(),
-            network.bands(shown).double().numpy(),
-        )
+    body, bands = [], []
+    for start in range(0, stored.pairs, _BATCH):
+        at = range(start, min(start + _BATCH, stored.pairs))
+        images = torch.from_numpy(np.stack([fuse(stored.pair(i), contract, flow) for i in at]))
+        with torch.inference_mode():
+            logits = network.body(network.normalise(images))
+            body.append((logits[:, 0] - logits[:, 1]).double().numpy())
+            bands.append(network.bands(images).double().numpy())
+    return _Read(stored.clip, np.concatenate(body), np.concatenate(bands))
 
 
 def _trial(reads: Sequence[_Read], people: NDArray[np.int64], strength: float) -> Trial:
     fake = np.array([r.clip.fake for r in reads])
-    # Each class in every fold, where its people suffice.
-    folds = min(FOLDS, *(len(set(people[fake == kind])) for kind in (True, False)))
-    if folds < 2:
-        raise DataError("cross-validation needs deepfakes and real clips of two people each at least: give more")
     said = [np.zeros(len(r.bands)) for r in reads]
     for seed in range(ROUNDS):
-        deal = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        for others, held in deal.split(fake, fake, people):
-            line = _fit([reads[i] for i in others], strength)
-            for i in held:
+        fold = _deal(people, fake, np.random.default_rng(seed))
+        for held in np.unique(fold):
+            line = _fit([r for r, f in zip(reads, fold, strict=True) if f != held], strength)
+            for i in np.flatnonzero(fold == held).tolist():
                 said[i] += line(reads[i]) / ROUNDS
     scores = [ClipScores(r.clip, np.zeros(len(s)), 1 / (1 + np.exp(-s))) for r, s in zip(reads, said, strict=True)]
-    return Trial(strength, tuple(scores), np.array([s.mean() for s in said]))
+    return Trial(strength, tuple(scores), np.array([s.mean() for s in said]), fake, people)
+
+
+def _deal(people: NDArray[np.int64], fake: Flags, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A fold for each clip (N,): people in turn, so that each class is in every fold and nobody in two."""
+    fakes, reals = (set(people[fake == kind].tolist()) for kind in (True, False))
+    folds = min(FOLDS, len(fakes), len(reals))
+    if folds < 2:
+        raise DataError(
+            "cross-validation needs deepfakes and real clips of two people each at least, whom no video joins: give "
+            "more, or fewer deepfakes that join everybody ('flowtell train split --drop-crossing')"
+        )
+    both, fold = sorted(fakes & reals), dict[int, int]()
+    for members, first in ((both, 0), (sorted(fakes - reals), len(both)), (sorted(reals - fakes), len(both))):
+        fold |= {int(who): (first + k) % folds for k, who in enumerate(rng.permutation(members))}
+    return np.array([fold[who] for who in people.tolist()])
 
 
 def _fit(reads: Sequence[_Read], strength: float) -> _Line:
     """Every clip counts as much as any other of its class, and both classes alike, however many pairs they have."""
-    check_both([r.clip for r in reads], "the other people's clips in a fold")
     bands = np.concatenate([r.bands for r in reads])
     fake = np.repeat([r.clip.fake for r in reads], [len(r.bands) for r in reads])
     weight = np.concatenate([np.full(len(r.bands), 1 / len(r.bands)) for r in reads])

@@ -2,8 +2,8 @@
 
 A face that was painted and pasted is a little smoother or noisier than what surrounds it, most of all where a mask
 fades it out. A network that learned from few people misses that; as some numbers it can be read off, and weighed by a
-logistic regression, for which a few real deepfakes suffice. Energies of what a blur takes away are what forensics calls
-noise residuals (Fridrich and Kodovsky, Rich Models for Steganalysis of Digital Images, 2012).
+logistic regression, for which a few real deepfakes suffice. What a blur takes away is what forensics calls a noise
+residual (Fridrich and Kodovsky, Rich Models for Steganalysis of Digital Images, 2012).
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from .models import Network
 LEVELS = 4  # octaves of detail
 RINGS = (0.0, 0.25, 0.45, 0.6, 0.75, 0.9, 1.05, 1.2, 1.4, 2.0)  # radii about the middle, in halves of the face's box
 _LEAST = 1e-2  # gray levels; below this, detail is quantisation
+_SEEN = 0.002  # share of the crop; the corners that a narrow margin leaves of the outermost ring are no ring
 # RGB -> luma and two colour differences, and in a stack what the flow cannot explain, in gray levels.
 _PLANES = ((0.299, 0.587, 0.114), (0.5, -0.419, -0.081), (-0.169, -0.331, 0.5))
 _UNEXPLAINED = 0.5  # stream.fusion writes two levels a gray level
 
 
 class Bands(nn.Module):
-    """Log energy of each plane, octave and ring, less its mean over the rings: uint8 (N, S, S, C) -> (N, ``count``).
+    """Log of each plane's mean detail by octave and ring, less the rings' mean: uint8 (N, S, S, C) -> (N, ``count``).
 
-    Relative, since how sharp or noisy a picture is as a whole tells its source, not its label. ``rgb`` has three
-    planes, ``stack`` four.
+    Detail is how far, in gray levels either way, a picture is from its blur. Relative, since how sharp or noisy a
+    picture is as a whole tells its source, not its label. ``rgb`` has three planes, ``stack`` four.
 
     Raises:
         ContractError: another form of input.
@@ -43,27 +44,28 @@ class Bands(nn.Module):
         planes = {"rgb": 3, "stack": 4}.get(contract.input, 0)
         if not planes:
             raise ContractError(f"bands are read off rgb or stack, not {contract.input}: give another network")
-        self.count = planes * LEVELS * (len(RINGS) - 1)
+        rings = list(_rings(contract))
+        self.count = planes * LEVELS * rings[0].shape[1]
         mix = torch.zeros(contract.channels, planes)
         mix[:3, :3] = torch.tensor(_PLANES).T
         mix[5:, 3:] = _UNEXPLAINED
         self.mix: Tensor
         self.register_buffer("mix", mix, persistent=False)
-        for level, ring in enumerate(_rings(contract)):
+        for level, ring in enumerate(rings):
             self.register_buffer(f"ring{level}", ring, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         # Means and products alone, no Conv, Relu, Add or MaxPool: the 8-bit conversion leaves all of it in float32.
         plane = (image.to(self.mix.dtype) @ self.mix).permute(0, 3, 1, 2)
-        energies = []
+        details = []
         for level in range(LEVELS):
             smooth = functional.pad(plane, (2, 2, 2, 2), mode="replicate")
             for _ in range(4):  # four times two neighbours' mean: the binomial filter 1 4 6 4 1 in both directions
                 smooth = functional.avg_pool2d(smooth, 2, stride=1)
             ring = getattr(self, f"ring{level}")
-            energies.append(torch.log(((plane - smooth).abs().flatten(2) @ ring).clamp(min=_LEAST)))
+            details.append(torch.log(((plane - smooth).abs().flatten(2) @ ring).clamp(min=_LEAST)))
             plane = functional.avg_pool2d(smooth, 2)
-        found = torch.stack(energies, dim=2)
+        found = torch.stack(details, dim=2)
         return (found - found.mean(dim=3, keepdim=True)).flatten(1)
 
 
@@ -89,13 +91,14 @@ class BandsNetwork(Network):
 
 
 def _rings(contract: Contract) -> Iterator[Tensor]:
-    """For each octave what takes the mean over every ring, (pixels, rings)."""
+    """For each octave what takes the mean over every ring that the crop shows, (pixels, rings)."""
     middle = (contract.size - 1) / 2
     half_face = contract.size / (1 + 2 * contract.margin) / 2
     along = (torch.arange(contract.size) - middle) / half_face
     radius = torch.hypot(along[:, None], along[None, :])
-    ring = torch.stack([((radius >= inner) & (radius < outer)).float() for inner, outer in pairwise(RINGS)])
+    rings = [((radius >= inner) & (radius < outer)).float() for inner, outer in pairwise(RINGS)]
+    ring = torch.stack([r for r in rings if r.mean() > _SEEN])
     for _ in range(LEVELS):
         flat = ring.flatten(1)
-        yield (flat / flat.sum(dim=1, keepdim=True).clamp(min=_LEAST)).T.contiguous()
+        yield (flat / flat.sum(dim=1, keepdim=True)).T.contiguous()
         ring = functional.avg_pool2d(ring, 2)

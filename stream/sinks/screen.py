@@ -13,20 +13,26 @@ import struct
 import sys
 from contextlib import suppress
 
-with suppress(OSError):  # no X11 here (Windows, macOS), or no such library: Qt then takes its own
-    # opencv-python's wheels carry a libX11-xcb older than the libX11 it works on. The two disagree about where
-    # "Qt reads the events" is written down, so Xlib reads some too and drops them, and a window whose MapNotify
-    # is dropped stays black for ever. What is loaded first, and globally, is what Qt finds: the system's own.
-    ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
-
 import cv2
 import numpy as np
 
 FULL_SCREEN = 1
 
 
+def prefer_the_systems_x11() -> None:
+    """Let OpenCV's Qt, which is loaded with the first window, find the system's libX11-xcb before the wheel's.
+
+    opencv-python's wheels carry one that is older than the libX11 it works on. The two disagree about where "Qt reads
+    the events" is written down, so Xlib reads some too and drops them, and a window whose MapNotify is dropped stays
+    black for ever. What is loaded globally comes first.
+    """
+    with suppress(OSError):  # Windows, macOS, or no such library: Qt then takes its own
+        ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
+
+
 def main(title: str) -> None:
     """Answer requests until standard input ends or the window is closed."""
+    prefer_the_systems_x11()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends our input
     cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
     full, shown = False, (0, 0)
