@@ -137,7 +137,8 @@ def test_nobody_is_scored_by_weights_that_were_fitted_on_his_own_clips(
 
     def read(stored: StoredClip, network: BandsNetwork, *_: object) -> _Read:
         who = np.random.default_rng(int(stored.clip.identities[0][1:]))
-        return _Read(stored.clip, who.normal(size=1), who.normal(size=(1, network.bands.count)))
+        numbers = who.normal(size=(1, network.bands.count))
+        return _Read(stored.clip, who.normal(size=1), numbers, numbers)
 
     monkeypatch.setattr("train.band_fit._read", read)
     honest = fit_bands(trained, store, tmp_path / "bands.pt")

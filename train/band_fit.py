@@ -1,9 +1,9 @@
 """Weighing ``train.bands`` beside a trained ResNet18, on the pair store of the clips that it was trained on.
 
-The logistic regression's strength is chosen by cross-validation over people: nobody is scored by weights that were
-fitted on clips of theirs. Then both opinions are added, each in units of how far it varies over the store's real clips:
-a balance that is fixed, not fitted, for of the clips that the network learned from it is too sure to be weighed. No
-clip outside the store is looked at.
+The logistic regression sees every pair twice, as it is and degraded, by the same draws for every clip. Its strength is
+chosen by cross-validation over people: nobody is scored by weights that were fitted on clips of theirs. Then both
+opinions are added, each in units of how far it varies over the store's real clips: a balance that is fixed, not fitted,
+for of the clips that the network learned from it is too sure to be weighed. No clip outside the store is looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,9 +23,11 @@ from stream.contract import Contract
 from stream.errors import DataError, UsageError
 from stream.flows import FlowFunction, flow_function
 from stream.fusion import fuse
+from stream.records import Pair
 
 from . import runs
 from .bands import BandsNetwork
+from .degrade import Degrade
 from .manifest import Clip, check_both
 from .metrics import ClipScores, Flags, Interval, auc, bootstrap, couples, groups, in_order
 from .models import build, load, read_checkpoint
@@ -68,11 +71,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What is known of a clip of N pairs: (N,) differences of the body's logits, and (N, B) bands."""
+    """What is known of a clip of N pairs: (N,) differences of the body's logits, and (N, B) bands.
+
+    ``spoiled``: (N, B) bands of the same pairs after what cameras, codecs and filters may do to them.
+    """
 
     clip: Clip
     body: Rows
     bands: Rows
+    spoiled: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +135,29 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
 
 
 def _read(stored: StoredClip, network: BandsNetwork, contract: Contract, flow: FlowFunction) -> _Read:
-    body, bands = [], []
+    body, bands, spoiled = [], [], []
+    draw = np.random.default_rng(0)
     for start in range(0, stored.pairs, _BATCH):
-        at = range(start, min(start + _BATCH, stored.pairs))
-        images = torch.from_numpy(np.stack([fuse(stored.pair(i), contract, flow) for i in at]))
+        pairs = [stored.pair(i) for i in range(start, min(start + _BATCH, stored.pairs))]
+        images, worse = (
+            torch.from_numpy(np.stack([fuse(pair, contract, flow) for pair in shown]))
+            for shown in (pairs, [_spoil(pair, draw) for pair in pairs])
+        )
         with torch.inference_mode():
             logits = network.body(network.normalise(images))
             body.append((logits[:, 0] - logits[:, 1]).double().numpy())
             bands.append(network.bands(images).double().numpy())
-    return _Read(stored.clip, np.concatenate(body), np.concatenate(bands))
+            spoiled.append(network.bands(worse).double().numpy())
+    return _Read(stored.clip, np.concatenate(body), np.concatenate(bands), np.concatenate(spoiled))
+
+
+def _spoil(pair: Pair, draw: np.random.Generator) -> Pair:
+    size = pair.first.shape[:2]
+    first, second = (
+        crop if crop.shape[:2] == size else np.asarray(cv2.resize(crop, size), np.uint8)
+        for crop in Degrade.draw(draw)(np.stack([pair.first, pair.second]))
+    )
+    return replace(pair, first=first, second=second)
 
 
 def _trial(reads: Sequence[_Read], people: NDArray[np.int64], strength: float) -> Trial:
@@ -169,9 +190,10 @@ def _deal(people: NDArray[np.int64], fake: Flags, rng: np.random.Generator) -> N
 
 def _fit(reads: Sequence[_Read], strength: float) -> _Line:
     """Every clip counts as much as any other of its class, and both classes alike, however many pairs they have."""
-    bands = np.concatenate([r.bands for r in reads])
-    fake = np.repeat([r.clip.fake for r in reads], [len(r.bands) for r in reads])
-    weight = np.concatenate([np.full(len(r.bands), 1 / len(r.bands)) for r in reads])
+    bands = np.concatenate([part for r in reads for part in (r.bands, r.spoiled)])
+    count = [2 * len(r.bands) for r in reads]
+    fake = np.repeat([r.clip.fake for r in reads], count)
+    weight = np.repeat(1 / np.array(count), count)
     for kind in (True, False):
         weight[fake == kind] /= weight[fake == kind].sum()
     scale = StandardScaler().fit(bands, sample_weight=weight)
