@@ -24,7 +24,7 @@ def model() -> Model:
 
 
 def portrait(contract: Contract, shift: int, patch: str) -> Pair:
-    """The portrait, moved by ``shift`` pixels between the frames, its face covered by noise, made smooth, or neither."""
+    """The portrait, moved by ``shift`` pixels between frames, its face covered by noise, made smooth, or neither."""
     crops = []
     for k in (0, shift):
         crop = np.ascontiguousarray(astronaut()[15 : 15 + contract.size, 165 + k : 165 + k + contract.size, ::-1])
