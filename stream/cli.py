@@ -36,6 +36,7 @@ app.command("stream.commands.doctor:doctor", name="doctor", help="Tell what work
 app.command("stream.commands.models:app", name="models", help="Pull and list optional model files.")
 app.command("train.cli:app", name="train", help="Prepare data, fit a network, evaluate it (extra: train).")
 app.command("export.cli:app", name="export", help="Turn a checkpoint into a model file (extra: train).")
+app.command("export.reproduce:reproduce", name="reproduce", help="Make the bundled model again (extra: train).")
 app.command("stream.bench.cli:app", name="bench", help="Measure speed, latency, and how many cameras fit.")
 
 
