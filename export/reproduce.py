@@ -12,6 +12,7 @@ from stream.commands.options import FaceModel, say
 from train.bank import DECODERS
 from train.cli import Makers, fit, prepare
 from train.judging import average, bands, calibrate
+from train.manifest import read_manifest
 from train.synthesize import decoders, synthesize
 
 from .cli import export_checkpoint
@@ -30,7 +31,7 @@ def reproduce(
     workers: Makers = 2,
     accelerator: str = "auto",
 ) -> int:
-    """Make the bundled model again from clips; the same command goes on where it was.
+    """Make the bundled model again from clips; the same command goes on where it was. Other clips want another OUT.
 
     About three and a half hours on two cores: 85 minutes for the trunk, 72 for the second fit, 15 for the decoders, the
     rest for everything else. No GPU was measured: making the pictures on the CPU's cores then bounds both fits.
@@ -44,12 +45,16 @@ def reproduce(
         The folder for everything; out/flowtell.onnx is the model.
     stills
         A CSV of photographs with the columns path,identity: more people.
+    face_model
+        YuNet's file, for its landmarks; pulled by 'flowtell models pull yunet'. Everything else finds faces by Haar.
     workers
         Processes that make samples, for each training process; 0 for none.
     accelerator
         auto, cpu or cuda.
     """
     bank, trunk, run, store = (out / name for name in ("bank", "trunk", "run", "store"))
+    for part in ("train/", "dev/"):  # rather than to find out hours later
+        read_manifest(manifest, only=part)
     learn = partial(fit, bank, changes=changes, workers=workers, accelerator=accelerator)
     if not (bank / "index.json").is_file():
         say("1 of 9: the faces of all clips and photographs")

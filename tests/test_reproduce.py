@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -23,26 +24,42 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[object, ...],
             calls.append((step, arguments, options))
             return 0
 
-        monkeypatch.setattr(module, step, called)
+        monkeypatch.setattr(module, step, create_autospec(getattr(module, step), side_effect=called))
 
     for step in STEPS:
         replace(step)
     return calls
 
 
-def reproduce(*words: object) -> None:
+def clips(folder: Path, *rows: str) -> Path:
+    """A manifest of clips, each ``PART LABEL``; the files are there, and empty."""
+    lines = ["path,label,method,identity,pair"]
+    for k, row in enumerate(rows):
+        part, label = row.split()
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / f"{k}.mp4").touch()
+        lines.append(f"{part}/{k}.mp4,{label},,p{k},")
+    manifest = folder / "clips.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+BOTH = ("train real", "train fake", "dev real", "dev fake")
+
+
+def reproduce(*words: object) -> object:
     with pytest.raises(SystemExit) as ended:
         main(["reproduce", *map(str, words)])
-    assert ended.value.code == 0
+    return ended.value.code
 
 
 def test_each_step_takes_what_the_ones_before_left(
     done: list[tuple[str, tuple[object, ...], dict[str, object]]], tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    reproduce("clips.csv", out, "--stills", "stills.csv", "--set", "epochs=1", "--accelerator", "cpu")
+    out, manifest = tmp_path / "out", clips(tmp_path, *BOTH)
+    assert not reproduce(manifest, out, "--stills", "stills.csv", "--set", "epochs=1", "--accelerator", "cpu")
     fitting = {"changes": ("epochs=1",), "workers": 2, "accelerator": "cpu"}
-    manifest, trained = Path("clips.csv"), str(out / "trunk" / "best.pt")
+    trained = str(out / "trunk" / "best.pt")
     assert done == [
         (
             "synthesize",
@@ -67,5 +84,13 @@ def test_a_bank_and_its_decoders_are_not_made_twice(
     bank.mkdir()
     (bank / "index.json").touch()
     (bank / DECODERS).touch()
-    reproduce("clips.csv", tmp_path)
+    assert not reproduce(clips(tmp_path, *BOTH), tmp_path)
     assert [step for step, _, _ in done] == ["fit", "fit", *STEPS[3:]]
+
+
+def test_a_class_that_is_missing_is_said_before_hours_of_work(
+    done: list[tuple[str, tuple[object, ...], dict[str, object]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce(clips(tmp_path, *BOTH[:3]), tmp_path / "out")
+    assert "holds no fake clips" in capsys.readouterr().err
+    assert not done

@@ -18,9 +18,10 @@ from stream.contract import Contract
 from stream.errors import ContractError, DataError, UsageError
 from stream.fusion import fuse
 from stream.model import Model
+from stream.records import Box, Pair
 from tests.test_train_judging import run
 from tests.trainset import small_clips, small_store
-from train.band_fit import _deal, _Read, fit_bands
+from train.band_fit import _deal, _fit, _Read, _spoil, fit_bands
 from train.bands import LEVELS, RINGS, Bands, BandsNetwork
 from train.models import build, load, read_checkpoint
 from train.recipe import normalisation
@@ -150,14 +151,39 @@ def test_nobody_is_scored_by_weights_that_were_fitted_on_his_own_clips(
 
 
 def test_each_class_is_in_every_fold_and_nobody_in_two() -> None:
-    # One person with both, one with many reals, one with a fake: dealt blindly, a fold's others often lack a class.
-    people = np.array([0, 0, 1, 1, 1, 1, 1, 2])
-    fake = np.array([True, False, False, False, False, False, False, True])
-    for seed in range(20):
-        fold = _deal(people, fake, np.random.default_rng(seed))
-        assert all(set(fake[fold == k]) == {True, False} or len(set(people[fold == k])) == 1 for k in (0, 1))
-        assert all(set(fake[fold != k]) == {True, False} for k in (0, 1))
-        assert all(len(set(fold[people == who])) == 1 for who in range(3))
+    # Three people with both, five with deepfakes alone, nine with reals alone: two clips each.
+    people = np.repeat(np.arange(17), 2)
+    fake = np.array([True, False] * 3 + [True] * 10 + [False] * 18)
+    deals = [_deal(people, fake, np.random.default_rng(seed)) for seed in range(20)]
+    for fold in deals:
+        assert set(fold) == set(range(6))
+        assert all(set(fake[fold == k]) == {True, False} for k in range(6))
+        assert all(len(set(fold[people == who])) == 1 for who in range(17))
+    assert len({tuple(fold) for fold in deals}) > 1
+
+
+def test_what_does_not_survive_a_codec_weighs_less() -> None:
+    rng = np.random.default_rng(0)
+    reads = []
+    for clip in small_clips(40):
+        label = 1.0 if clip.fake else -1.0
+        clean, worse = (label + rng.normal(0, 1, (8, 2)) for _ in range(2))
+        worse[:, 0] -= label  # there, the first number no longer tells
+        reads.append(_Read(clip, np.zeros(8), clean, worse))
+    first, second = _fit(reads, 10.0).weights
+    assert 0 < first < 0.8 * second
+    first, second = _fit([replace(r, spoiled=r.bands) for r in reads], 10.0).weights
+    assert first == pytest.approx(second, rel=0.15)
+
+
+def test_a_degraded_pair_keeps_its_form_and_is_degraded_alike_each_time() -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    pair = Pair(1, 0.0, 0.04, crop, np.roll(crop, 1, axis=1), Box(0, 0, 50, 50), 50.0)
+    for seed in range(12):  # some of these draws are smaller pictures
+        one, again = (_spoil(pair, np.random.default_rng(seed)) for _ in range(2))
+        assert one.first.shape == one.second.shape == (64, 64, 3) and one.first.dtype == np.uint8
+        assert np.array_equal(one.first, again.first) and np.array_equal(one.second, again.second)
+    assert not np.array_equal(one.first, crop)
 
 
 def test_the_network_stays_and_its_second_opinion_is_added_in_units_of_the_reals_spread(tmp_path: Path) -> None:
@@ -212,5 +238,20 @@ def test_the_command_says_how_well_the_bands_do_by_themselves(
     store = smooth_faces(tmp_path / "store", RGB)
     run("bands", checkpoint(tmp_path / "best.pt", RGB), store, "--out", tmp_path / "bands.pt")
     said = capsys.readouterr().out
-    assert "bands.pt: bands weighed with strength 0.3\nby themselves, on people left out in turn: AUC " in said
+    assert (
+        "bands.pt: bands weighed with strength 0.3\nby themselves, on people left out in turn (best of 5): AUC " in said
+    )
     assert said.endswith("AUC 1.000 (1.000 to 1.000); in 6 of 6 videos the fake above its original\n")
+
+
+def test_bands_that_may_know_nothing_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = small_store(tmp_path / "store", RGB, pairs=2)
+    rng = np.random.default_rng(0)
+    for clip in small_clips():
+        file = pairs_file(store, clip)
+        rows = np.load(file)
+        for row in rows:
+            row["first"] = row["second"] = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        np.save(file, rows)
+    run("bands", checkpoint(tmp_path / "best.pt", RGB), store, "--out", tmp_path / "bands.pt")
+    assert "warning: the bands may know nothing" in capsys.readouterr().err

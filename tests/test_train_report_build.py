@@ -150,11 +150,11 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path: Path, se
         write_report(setting, manifest, tmp_path / "file", Options(quick=True), Console(quiet=True))
 
 
-def meaning_of(auc: float, metadata: float, background: float, rise: float) -> dict[str, list[str]]:
+def meaning_of(auc: float, metadata: float, background: float, rise: float, cost: float) -> dict[str, list[str]]:
     def told(value: float) -> dict[str, float]:
         return {"value": value, "low": value - 0.04, "high": value + 0.04}
 
-    change = {"auc_change": told(-0.1), "false_positives_change": rise, "shift": rise, "auc": told(background)}
+    change = {"auc_change": told(-cost), "false_positives_change": rise, "shift": rise, "auc": told(background)}
     return meanings(
         {
             "overall": {"clip": {"auc": told(auc)}, "metadata": {"auc": told(metadata)}},
@@ -167,11 +167,14 @@ def meaning_of(auc: float, metadata: float, background: float, rise: float) -> d
 
 
 def test_the_report_says_what_its_figures_mean() -> None:
-    weak, strong = meaning_of(0.7, 0.69, 0.6, 0.3), meaning_of(0.95, 0.6, 0.51, 0.0)
+    weak, strong = meaning_of(0.7, 0.69, 0.6, 0.3, 0.1), meaning_of(0.95, 0.6, 0.51, 0.0, 0.0)
+    covered, costly = meaning_of(0.7, 0.69, 0.51, 0.6, 0.0), meaning_of(0.95, 0.6, 0.51, 0.0, 0.1)
     assert "does not lie above it" in weak["overall"][0]
     assert "tell it more" in strong["overall"][0]
     assert "50 % of the model's lead" in weak["shortcuts"][1]
     assert "comes from the face" in strong["shortcuts"][1]
+    assert "the cover itself is taken for forgery" in covered["shortcuts"][1]
+    assert "no alarm, but 0.100 of AUC" in costly["shortcuts"][2]
     assert "takes the traces of resampling for forgery" in weak["shortcuts"][2]
     assert "not what the model goes by" in strong["shortcuts"][2]
     assert weak["benign"] == ["More than 2 points of false positives are cost by: mirror (+30.0)."]
@@ -181,4 +184,4 @@ def test_the_report_says_what_its_figures_mean() -> None:
 
 
 def test_a_baseline_that_cannot_be_told_is_said() -> None:
-    assert "too few people" in meaning_of(0.7, math.nan, 0.6, 0.0)["overall"][0]
+    assert "too few people" in meaning_of(0.7, math.nan, 0.6, 0.0, 0.0)["overall"][0]

@@ -180,7 +180,7 @@ def _deal(people: NDArray[np.int64], fake: Flags, rng: np.random.Generator) -> N
     if folds < 2:
         raise DataError(
             "cross-validation needs deepfakes and real clips of two people each at least, whom no video joins: give "
-            "more, or fewer deepfakes that join everybody ('flowtell train split --drop-crossing')"
+            "more, or leave out deepfakes that join everybody"
         )
     both, fold = sorted(fakes & reals), dict[int, int]()
     for members, first in ((both, 0), (sorted(fakes - reals), len(both)), (sorted(reals - fakes), len(both))):

@@ -49,16 +49,15 @@ def bands(checkpoint: Path, store: Path, *, out: Path) -> int:
     out
         The checkpoint to write, for 'export' or 'train evaluate'.
     """
-    from .band_fit import fit_bands  # noqa: PLC0415  (torch takes seconds to import)
+    from .band_fit import STRENGTHS, fit_bands  # noqa: PLC0415  (torch takes seconds to import)
 
     with bar("clips") as on:
         best = fit_bands(checkpoint, store, out, on)
     told, (right, videos) = best.interval, best.in_order
+    figure = f"AUC {told.value:.3f} ({told.low:.3f} to {told.high:.3f})"
     beside = f"; in {right} of {videos} videos the fake above its original" if videos else ""
     print(f"{out}: bands weighed with strength {best.strength:g}")
-    print(
-        f"by themselves, on people left out in turn: AUC {told.value:.3f} ({told.low:.3f} to {told.high:.3f}){beside}"
-    )
+    print(f"by themselves, on people left out in turn (best of {len(STRENGTHS)}): {figure}{beside}")
     if not told.low > 0.5:
         say("warning: the bands may know nothing, and count as much as the network: compare both on other people")
     return 0

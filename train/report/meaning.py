@@ -60,10 +60,13 @@ def _benign(value: dict[str, Any]) -> str:
 
 def _background(value: dict[str, Any]) -> str:
     full = value["overall"]["clip"]["auc"]["value"] - 0.5
-    left = value["shortcuts"][BACKGROUND]["auc"]
+    told_of = value["shortcuts"][BACKGROUND]
+    left = told_of["auc"]
     told = f"With the face covered and only its surroundings left, the AUC is {left['value']:.3f}: "
     if full <= 0.05:
         return told + "the model itself is too near chance for this to say where its knowledge comes from."
+    if told_of["false_positives_change"] > 0.5:
+        return told + "but the cover itself is taken for forgery, real or fake, so this says little."
     if left["low"] <= 0.5 <= left["high"]:
         return told + "not to be told from chance, so what the model knows comes from the face."
     share = (left["value"] - 0.5) / full
@@ -86,6 +89,9 @@ def _resampled(value: dict[str, Any]) -> str:
         return (
             text + "the model takes the traces of resampling for forgery, so filters that resample faces will alarm it."
         )
+    change = told["auc_change"]
+    if change["high"] < 0:
+        return text + f"no alarm, but {-change['value']:.3f} of AUC: resampling is a part of what the model goes by."
     return text + "resampling alone is not what the model goes by."
 
 
