@@ -9,10 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from stream.commands.options import FaceModel, say
-from train.bank import DECODERS
+from stream.contract import Contract
+from train.bank import DECODERS, INDEX
 from train.cli import Makers, fit, prepare
 from train.judging import average, bands, calibrate
 from train.manifest import read_manifest
+from train.recipe import read_recipe
 from train.synthesize import decoders, synthesize
 
 from .cli import export_checkpoint
@@ -55,8 +57,9 @@ def reproduce(
     bank, trunk, run, store = (out / name for name in ("bank", "trunk", "run", "store"))
     for part in ("train/", "dev/"):  # rather than to find out hours later
         read_manifest(manifest, only=part)
+    contract = read_recipe("flowtell", changes).make_contract(Contract())
     learn = partial(fit, bank, changes=changes, workers=workers, accelerator=accelerator)
-    if not (bank / "index.json").is_file():
+    if not (bank / INDEX).is_file():
         say("1 of 9: the faces of all clips and photographs")
         synthesize(manifest, bank, only="train/", stills=stills, face_model=face_model)
     say("2 of 9: the trunk")
@@ -69,7 +72,7 @@ def reproduce(
     say("5 of 9: the mean of both")
     average(trunk / "best.pt", run / "best.pt", out=out / "mean.pt")
     say("6 of 9: pairs of the clips that it was trained on")
-    prepare(manifest, store, only="train/", pairs="24", size=112, margin=0.1)
+    prepare(manifest, store, only="train/", pairs="24", size=contract.size, margin=contract.margin)
     say("7 of 9: bands, weighed beside it")
     bands(out / "mean.pt", store, out=out / "bands.pt")
     say("8 of 9: the file, in 8-bit integers")

@@ -9,7 +9,7 @@ import pytest
 
 from export import reproduce as module
 from stream.cli import main
-from train.bank import DECODERS
+from train.bank import DECODERS, INDEX
 
 STEPS = ("synthesize", "fit", "decoders", "average", "prepare", "bands", "export_checkpoint", "calibrate")
 
@@ -82,7 +82,7 @@ def test_a_bank_and_its_decoders_are_not_made_twice(
 ) -> None:
     bank = tmp_path / "bank"
     bank.mkdir()
-    (bank / "index.json").touch()
+    (bank / INDEX).touch()
     (bank / DECODERS).touch()
     assert not reproduce(clips(tmp_path, *BOTH), tmp_path)
     assert [step for step, _, _ in done] == ["fit", "fit", *STEPS[3:]]

@@ -18,7 +18,7 @@ from torch import nn
 
 from stream.contract import Contract
 from stream.records import Image
-from train.bank import PIXELS, Bank, Moment, Source
+from train.bank import INDEX, PIXELS, Bank, Moment, Source
 from train.manifest import Clip, read_manifest
 from train.pseudo import TEMPLATE
 from train.store import create, pairs_file, record
@@ -128,5 +128,5 @@ def portrait_bank(folder: Path, sources: Sequence[tuple[Source, int]], side: int
             moments.append(Moment(source, offset, side, count, 0.04, face, (points,) * count))
             out.write(regions.tobytes())
             offset += regions.size
-    (folder / "index.json").write_text(json.dumps([asdict(m) for m in moments]))
+    (folder / INDEX).write_text(json.dumps([asdict(m) for m in moments]))
     return Bank(folder)

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import torch
 
-from stream.contract import Contract
 from stream.errors import ModelError, UsageError
 
-from . import runs
-from .models import load, read_checkpoint
-from .store import copy_flow, write_atomically
+from .checkpoint import save_made_of
+from .models import load
 
 
 def average(checkpoints: Sequence[Path], out: Path) -> None:
@@ -41,20 +39,12 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
     for file, form in zip(checkpoints, forms, strict=True):
         if form != forms[0]:
             raise ModelError(f"{file} and {checkpoints[0]} are not of one network: their inputs or layers differ")
-    value = {k: v for k, v in read_checkpoint(checkpoints[-1]).items() if k in ("arch", "recipe")}
-    value["model"] = {
+    mean = {
         # In doubles, so that the order does not matter; counters, which are whole numbers, stay the last one's.
         name: torch.stack([state[name].double() for state in states]).mean(0).to(last.dtype)
         if last.is_floating_point()
         else last
         for name, last in states[-1].items()
     }
-    told: Contract = contracts[-1]
-    value["contract"] = replace(
-        told,
-        trained_on=f"mean of {len(checkpoints)} networks, the last: {told.trained_on}",
-        scores={},
-        commit=runs.commit()["commit"],
-    ).to_json()
-    copy_flow(told, checkpoints[-1].parent, out.parent)
-    write_atomically(out, lambda file: torch.save(value, file))
+    told = f"mean of {len(checkpoints)} networks, the last: {contracts[-1].trained_on}"
+    save_made_of(checkpoints[-1], out, mean, told)

@@ -25,17 +25,17 @@ from stream.flows import FlowFunction, flow_function
 from stream.fusion import fuse
 from stream.records import Pair
 
-from . import runs
 from .bands import BandsNetwork
+from .checkpoint import save_made_of
 from .degrade import Degrade
 from .manifest import Clip, check_both
 from .metrics import ClipScores, Flags, Interval, auc, bootstrap, couples, groups, in_order
 from .models import build, load, read_checkpoint
-from .store import StoredClip, copy_flow, open_store, refuse_other, write_atomically
+from .scoring import BATCH
+from .store import StoredClip, open_store, refuse_other
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: the larger, the freer
 FOLDS, ROUNDS = 6, 5  # people are dealt to the folds anew in every round: one deal alone is luck
-_BATCH = 32
 Rows = NDArray[np.float64]
 
 
@@ -43,14 +43,17 @@ Rows = NDArray[np.float64]
 class Trial:
     """Cross-validation over people with one strength: what the bands alone, fitted on others' clips, say of each clip.
 
-    ``scores``, ``logits``, ``fake`` and ``people`` (N,) are those of the N clips in the store's order.
+    ``scores`` and ``logits`` (N,) are those of the N clips in the store's order.
     """
 
     strength: float
     scores: tuple[ClipScores, ...]
     logits: Rows
-    fake: Flags
-    people: NDArray[np.int64]
+
+    @property
+    def fake(self) -> Flags:
+        """Which clips are, (N,)."""
+        return np.array([s.clip.fake for s in self.scores])
 
     @property
     def auc(self) -> float:
@@ -60,7 +63,7 @@ class Trial:
     @property
     def interval(self) -> Interval:
         """``auc`` with its 95 % interval over people."""
-        return bootstrap(auc, self.logits, self.fake, self.people)
+        return bootstrap(auc, self.logits, self.fake, groups([s.clip for s in self.scores]))
 
     @property
     def in_order(self) -> tuple[int, int]:
@@ -101,10 +104,9 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
         lacks a class, has too few people, or an opinion says the same of every real clip, or no number.
         OutputError: ``out`` cannot be written.
     """
-    told = read_checkpoint(checkpoint)
     body, contract = load(checkpoint)
-    if told["arch"] != "resnet18":
-        raise UsageError(f"bands are weighed beside a resnet18, and {checkpoint} is a {told['arch']}: give another")
+    if (arch := read_checkpoint(checkpoint)["arch"]) != "resnet18":
+        raise UsageError(f"bands are weighed beside a resnet18, and {checkpoint} is a {arch}: give another")
     opened = open_store(store)
     refuse_other(opened.contract, contract, str(store))
     clips = [c.clip for c in opened.clips]
@@ -120,25 +122,22 @@ def fit_bands(checkpoint: Path, store: Path, out: Path, on_clip: Callable[[Clip]
         on_clip(stored.clip)
     best = max((_trial(reads, people, strength) for strength in STRENGTHS), key=lambda trial: trial.auc)
     line = _fit(reads, best.strength)
-    real = np.array([not clip.fake for clip in clips])
+    real = ~best.fake
     spread = np.array([r.body.mean() for r in reads])[real].std(), best.logits[real].std()
     if not all(1e-6 < s < np.inf for s in spread):
         raise DataError(f"{checkpoint} or its bands tell no real clip of {store} from another: nothing can be weighed")
     network.weigh(1 / spread[0], line.weights / spread[1], line.bias / spread[1])
     fakes = len(clips) - int(real.sum())
     on = f"{contract.trained_on}; bands weighed on {real.sum()} real clips and {fakes} deepfakes"
-    now = replace(contract, trained_on=on, scores={}, commit=runs.commit()["commit"])
-    value = {"arch": "resnet18-bands", "recipe": told.get("recipe", {}), "contract": now.to_json()}
-    copy_flow(contract, checkpoint.parent, out.parent)
-    write_atomically(out, lambda file: torch.save({**value, "model": network.state_dict()}, file))
+    save_made_of(checkpoint, out, network.state_dict(), on, "resnet18-bands")
     return best
 
 
 def _read(stored: StoredClip, network: BandsNetwork, contract: Contract, flow: FlowFunction) -> _Read:
     body, bands, spoiled = [], [], []
     draw = np.random.default_rng(0)
-    for start in range(0, stored.pairs, _BATCH):
-        pairs = [stored.pair(i) for i in range(start, min(start + _BATCH, stored.pairs))]
+    for start in range(0, stored.pairs, BATCH):
+        pairs = [stored.pair(i) for i in range(start, min(start + BATCH, stored.pairs))]
         images, worse = (
             torch.from_numpy(np.stack([fuse(pair, contract, flow) for pair in shown]))
             for shown in (pairs, [_spoil(pair, draw) for pair in pairs])
@@ -170,7 +169,7 @@ def _trial(reads: Sequence[_Read], people: NDArray[np.int64], strength: float) -
             for i in np.flatnonzero(fold == held).tolist():
                 said[i] += line(reads[i]) / ROUNDS
     scores = [ClipScores(r.clip, np.zeros(len(s)), 1 / (1 + np.exp(-s))) for r, s in zip(reads, said, strict=True)]
-    return Trial(strength, tuple(scores), np.array([s.mean() for s in said]), fake, people)
+    return Trial(strength, tuple(scores), np.array([s.mean() for s in said]))
 
 
 def _deal(people: NDArray[np.int64], fake: Flags, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ from .store import write_atomically
 
 T = TypeVar("T")
 
-PIXELS, DECODERS = "pixels.u8", "decoders.pt"  # in a bank's folder; for the latter see decoders.py
+INDEX, PIXELS, DECODERS = "index.json", "pixels.u8", "decoders.pt"  # in a bank's folder; for the last see decoders.py
 FRAMES = 4  # for pairs one, two and three frames apart
 MARGIN = 0.55
 MAX_SIDE = 320
@@ -73,7 +73,7 @@ class Bank:
 
     def __init__(self, folder: Path) -> None:
         try:
-            rows = json.loads((folder / "index.json").read_text())
+            rows = json.loads((folder / INDEX).read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise DataError(f"{folder} holds no face bank: make one with 'flowtell train synthesize'") from error
         self.folder = folder
@@ -106,7 +106,7 @@ def gather(
         DataError: a process died. OutputError: the bank cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").unlink(missing_ok=True)  # an index of other pixels would be worse than none
+    (folder / INDEX).unlink(missing_ok=True)  # an index of other pixels would be worse than none
     (folder / DECODERS).unlink(missing_ok=True)  # and decoders may have learned from people who are held out now
     bad, index, offset = [], [], 0
     # Spawned, not forked: OpenCV's threads do not survive a fork.
@@ -126,7 +126,7 @@ def gather(
                 )
                 out.write(regions.tobytes())
                 offset += regions.size
-    write_atomically(folder / "index.json", lambda file: file.write(json.dumps([asdict(m) for m in index]).encode()))
+    write_atomically(folder / INDEX, lambda file: file.write(json.dumps([asdict(m) for m in index]).encode()))
     return bad
 
 

@@ -1,21 +1,44 @@
-"""What ``train fit`` leaves behind, as something that scores: the same calls as ``stream.model.Model``."""
+"""What ``train fit`` leaves behind, as something that scores like ``stream.model.Model``, and as others made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from stream.contract import Contract
 from stream.errors import ContractError, DeviceError
 from stream.flows import flow_function
 from stream.model import Device
 from stream.records import Image, States
 
-from .models import load, p_fake
+from . import runs
+from .models import load, p_fake, read_checkpoint
 from .recurrent import RecurrentNetwork
+from .store import copy_flow, write_atomically
+
+
+def save_made_of(
+    source: Path, out: Path, model: Mapping[str, Tensor], trained_on: str, arch: str | None = None
+) -> None:
+    """Write a checkpoint made of ``source``: its recipe and contract, other weights, no scores, nothing to go on from.
+
+    arch: where it is another; ``trained_on``: what the contract says from now on. A learned flow is taken along.
+
+    Raises:
+        OutputError: ``out`` cannot be written, or another learned flow lies beside it.
+    """
+    value = {k: v for k, v in read_checkpoint(source).items() if k in ("arch", "recipe", "contract")}
+    contract = Contract.from_json(value["contract"])
+    now = replace(contract, trained_on=trained_on, scores={}, commit=runs.commit()["commit"])
+    value |= {"arch": arch or value["arch"], "contract": now.to_json(), "model": dict(model)}
+    copy_flow(contract, source.parent, out.parent)
+    write_atomically(out, lambda file: torch.save(value, file))
 
 
 class CheckpointScorer:

@@ -34,7 +34,7 @@ class Network(nn.Module):
         self.body = body
         # (x / 255 - mean) / std as one product and one difference. Not in the state: the contract beside every
         # checkpoint is the one home of mean and std.
-        mean, std = (torch.tensor(v, dtype=torch.float64).reshape(1, -1, 1, 1) for v in (contract.mean, contract.std))
+        mean, std = (torch.tensor(v, dtype=torch.float64).reshape(-1, 1, 1) for v in (contract.mean, contract.std))
         self.scale: Tensor
         self.shift: Tensor
         self.register_buffer("scale", (1 / (255 * std)).float(), persistent=False)
@@ -45,9 +45,9 @@ class Network(nn.Module):
         return logits
 
     def normalise(self, image: Tensor) -> Tensor:
-        """uint8 (N, S, S, C) -> what the body takes, (N, C, S, S)."""
+        """uint8 (N, S, S, C) -> what the body takes, (N, C, S, S); the same of sequences, (N, T, ...)."""
         # The permuted view is already in channels_last order, which the convolutions like best.
-        return image.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale - self.shift
+        return image.movedim(-1, -3).to(self.scale.dtype) * self.scale - self.shift
 
 
 def build(contract: Contract, arch: str = "resnet18") -> Network:

@@ -50,13 +50,10 @@ class RecurrentNetwork(Network):
 
     def forward(self, image: Tensor) -> Tensor:
         sequence = image if image.ndim == 5 else image[:, None]
-        logits: Tensor = self.body(self._scaled(sequence))[0]
+        logits: Tensor = self.body(self.normalise(sequence))[0]
         return logits[:, -1]
 
     def step(self, image: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One picture (N, S, S, C) and the states (N, M) -> logits (N, 2) and the states after it."""
-        logits, (h, c) = self.body(self._scaled(image[:, None]), (h, c))
+        logits, (h, c) = self.body(self.normalise(image[:, None]), (h, c))
         return logits[:, 0], h, c
-
-    def _scaled(self, sequence: Tensor) -> Tensor:
-        return sequence.permute(0, 1, 4, 2, 3).float() * self.scale[:, None] - self.shift[:, None]

@@ -60,12 +60,12 @@ def _benign(value: dict[str, Any]) -> str:
 
 def _background(value: dict[str, Any]) -> str:
     full = value["overall"]["clip"]["auc"]["value"] - 0.5
-    told_of = value["shortcuts"][BACKGROUND]
-    left = told_of["auc"]
+    covered = value["shortcuts"][BACKGROUND]
+    left = covered["auc"]
     told = f"With the face covered and only its surroundings left, the AUC is {left['value']:.3f}: "
     if full <= 0.05:
         return told + "the model itself is too near chance for this to say where its knowledge comes from."
-    if told_of["false_positives_change"] > 0.5:
+    if covered["false_positives_change"] > 0.5:
         return told + "but the cover itself is taken for forgery, real or fake, so this says little."
     if left["low"] <= 0.5 <= left["high"]:
         return told + "not to be told from chance, so what the model knows comes from the face."
